@@ -1,0 +1,1 @@
+"""The data files that travel with tinygen; `tinygen.datasets.mnist` reads them."""

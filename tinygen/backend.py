@@ -1,0 +1,64 @@
+"""Floor 0: which array library an array belongs to, and what every floor above shares about arrays.
+
+tinygen computes with NumPy, or with CuPy when an array lives on a GPU. Nothing above this file
+imports either of them to compute: it asks `array_module(x)` for the library that owns `x`.
+All randomness comes from one seeded NumPy generator on the host, so that the same seed gives the
+same numbers on every device.
+"""
+
+import sys
+
+import numpy as np
+
+float32, float64 = np.dtype("float32"), np.dtype("float64")
+int64, bool_ = np.dtype("int64"), np.dtype("bool")
+default_dtype = float32
+
+
+class InputError(ValueError):
+    """Bad input from outside (an argument, a file), told in one sentence. The command line prints
+    it and exits with status 2; every other exception is a bug and keeps its traceback."""
+
+
+def array_module(x):
+    """The library that `x` belongs to: CuPy for a CuPy array, NumPy for everything else."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return np
+    cupy = sys.modules.get("cupy")
+    return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
+
+
+def is_array(x):
+    """Whether `x` is an array of either library (a NumPy scalar counts as one)."""
+    return isinstance(x, (np.ndarray, np.generic)) or array_module(x) is not np
+
+
+def device_of(x):
+    """`"cpu"` or `"cuda"`: where the array `x` lives."""
+    return "cpu" if array_module(x) is np else "cuda"
+
+
+def to_device(x, device):
+    """The array `x` on `device`, copied only if it is not there yet."""
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r} is not known; choose 'cpu' or 'cuda'")
+    if device_of(x) == device:
+        return x
+    if device == "cpu":
+        return array_module(x).asnumpy(x)
+    try:
+        import cupy
+    except ImportError:
+        raise InputError("device 'cuda' needs CuPy, which is not installed; "
+                         "install cupy-cuda12x or cupy-cuda13x, or use device 'cpu'") from None
+    return cupy.asarray(x)
+
+
+generator = np.random.default_rng(0)
+
+
+def manual_seed(seed):
+    """Start the one random generator anew from `seed`, a non-negative integer."""
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"manual_seed: the seed is {seed!r}, but it must be an integer of 0 or more")
+    generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state

@@ -1,0 +1,239 @@
+"""Floor 7: the command line. Bad input ends in one sentence and exit status 2; a bug keeps its traceback."""
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+import types
+
+from . import backend, datasets, plots, train
+from .backend import InputError
+from .tensor import Tensor
+
+QUICK = 6000     # training images of --quick; a sixth as many test images
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def number(kind, low, name):
+    """A type for argparse: a number of `low` or more, or above it where it is a float."""
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {name}") from None
+        if not (low <= value < float("inf") if kind is int else low < value < float("inf")):
+            raise argparse.ArgumentTypeError(f"{text} is not {name}")
+        return value
+    return parse
+
+
+positive = number(int, 1, "a whole number of 1 or more")
+seed = number(int, 0, "a whole number of 0 or more")
+rate = number(float, 0, "a number above 0")
+
+
+def parser():
+    top = Parser(prog="tinygen", description="Generative adversarial networks and variational autoencoders "
+                 "from nothing but NumPy.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(function, description):
+        sub = commands.add_parser(function.__name__, help=description, description=description)
+        sub.set_defaults(function=function)
+        return sub
+
+    def training_options(sub):
+        sub.add_argument("--data", default="mnist", help="mnist, ring, grid, moons, or the path of a folder "
+                         "of IDX files or of images (default: mnist)")
+        sub.add_argument("--epochs", type=positive, help="passes over the training data")
+        sub.add_argument("--batch-size", type=positive, help="examples per step")
+        sub.add_argument("--lr", type=rate, help="learning rate of Adam (default: 1e-3 for a VAE, 2e-4 for a GAN)")
+        sub.add_argument("--seed", type=seed, default=0, help="start of all random numbers (default: 0)")
+        sub.add_argument("--out", help="folder for the results (default: a new one in runs/)")
+        sub.add_argument("--quick", action="store_true", help=f"use only {QUICK:,} training examples, for a first look")
+
+    sub = command(compare, "Train a VAE and a GAN on the same images and write a report that compares them.")
+    training_options(sub)
+
+    sub = command(train_model, "Train one model.")
+    sub.add_argument("model", choices=["vae", "gan"])
+    training_options(sub)
+    sub.add_argument("--architecture", choices=["dense", "conv"],
+                     help="default: conv for a GAN on images, else dense")
+    sub.add_argument("--latent-dim", type=positive, help="numbers in a latent point z")
+    sub.add_argument("--loss", choices=["non-saturating", "minimax"], default="non-saturating",
+                     help="the generator's loss (GAN only)")
+    sub.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, as it was configured")
+
+    sub = command(sample, "Draw new examples from a trained model.")
+    sub.add_argument("run", help="the folder of a run")
+    sub.add_argument("-n", type=positive, default=64, help="how many (default: 64)")
+    sub.add_argument("--temperature", type=rate, default=1.0, help="spread of the latent points (default: 1)")
+    sub.add_argument("--seed", type=seed, default=0)
+    sub.add_argument("--out", help="the picture (default: sample.png in the run's folder)")
+
+    sub = command(reconstruct, "Encode and decode test images with a trained VAE.")
+    sub.add_argument("run", help="the folder of a run")
+    sub.add_argument("-n", type=positive, default=10, help="how many (default: 10)")
+    sub.add_argument("--out", help="the picture (default: reconstruct.png in the run's folder)")
+
+    sub = command(check, "Check every derivative against finite differences, first and second order.")
+    sub.add_argument("names", nargs="*", help="only these operations, layers or losses")
+    sub.add_argument("--cases", type=positive, default=50, help="random cases an argument (default: 50)")
+    sub.add_argument("--seed", type=seed, default=0)
+    return top
+
+
+def load_data(name, quick):
+    data = datasets.load(name)
+    if not quick:
+        return data
+    few = QUICK // 6
+    return dataclasses.replace(
+        data, train=data.train[:QUICK], test=data.test[:few],
+        train_labels=None if data.train_labels is None else data.train_labels[:QUICK],
+        test_labels=None if data.test_labels is None else data.test_labels[:few])
+
+
+def new_folder(out, name):
+    """`out`, or the first of runs/name, runs/name-2, ... that does not exist."""
+    if out:
+        return pathlib.Path(out)
+    number, folder = 1, pathlib.Path("runs", name)
+    while folder.exists():
+        number += 1
+        folder = pathlib.Path("runs", f"{name}-{number}")
+    return folder
+
+
+def start(args, model, data, out, **choices):
+    """Configure a new run, and train it. Returns what a report needs to know of it."""
+    image = data.is_images
+    config = {
+        **train.defaults(model, data, lr=args.lr, **choices),
+        "data": args.data if args.data in datasets.NAMES else str(pathlib.Path(args.data).resolve()),
+        "quick": args.quick, "train_size": len(data.train), "test_size": len(data.test),
+        "epochs": args.epochs, "seed": args.seed, "command": sys.argv[1:],
+        "batch_size": args.batch_size or ((64 if model == "gan" else 128) if image else 256)}
+    train.start_run(out, config)
+    return run_to_end(out, config, data)
+
+
+def run_to_end(out, config, data):
+    backend.manual_seed(config["seed"])
+    training = train.build(config)
+    try:
+        history, timing = train.fit(training, data, out, config["epochs"], config["batch_size"])
+    except KeyboardInterrupt:
+        raise Stopped(out) from None
+    return types.SimpleNamespace(training=training, config=config, history=history, timing=timing)
+
+
+class Stopped(Exception):
+    """Ctrl-C during a training whose folder is `out`."""
+
+    def __init__(self, out):
+        done = "its last whole epoch" if (out / "checkpoint.npz").exists() else "no whole epoch yet"
+        super().__init__(f"stopped; {out} holds {done}; go on with: tinygen train {train.read_config(out)['model']} "
+                         f"--resume {out}")
+
+
+def compare(args):
+    from . import report
+
+    backend.manual_seed(args.seed)
+    data = load_data(args.data, args.quick)
+    if not data.is_images:
+        raise InputError(f"compare works on images, but {args.data} has points of {data.shape[0]} numbers; "
+                         f"use tinygen train vae --data {args.data} and tinygen train gan --data {args.data}")
+    out, epochs = new_folder(args.out, "compare"), args.epochs
+    if (out / "report.html").exists():
+        raise InputError(f"{out} already holds a comparison; choose another --out")
+    args.epochs = epochs or (1 if args.quick else 3)
+    vae = start(args, "vae", data, out / "vae", architecture="conv")
+    args.epochs = epochs or (1 if args.quick else 2)
+    gan = start(args, "gan", data, out / "gan", architecture="conv")
+    note = f"Quick run: only {len(data.train):,} of the training images were used." if args.quick else ""
+    for sentence in report.write(out, vae, gan, data, note):
+        print(sentence)
+    print(f"The report is {out / 'report.html'}: open it in a browser.")
+
+
+def train_model(args):
+    if args.resume and (pathlib.Path(args.resume) / "config.json").exists():
+        out, config = pathlib.Path(args.resume), train.read_config(args.resume)
+        if args.model != config["model"]:
+            raise InputError(f"{out} is the run of a {config['model']}; use tinygen train {config['model']} --resume {out}")
+        config["epochs"] = args.epochs or config["epochs"]
+        backend.manual_seed(config["seed"])
+        data = load_data(config["data"], config["quick"])
+        run_to_end(out, config, data)
+    else:
+        if args.resume:
+            print(f"{args.resume} holds no run yet, so this starts afresh.")
+        backend.manual_seed(args.seed)
+        data = load_data(args.data, args.quick)
+        out = new_folder(args.resume or args.out, f"{args.model}-{pathlib.Path(args.data).name}")
+        usual = (10 if args.model == "vae" else 4) if data.is_images else 20
+        args.epochs = args.epochs or (1 if args.quick else usual)
+        start(args, args.model, data, out, architecture=args.architecture, latent_dim=args.latent_dim,
+              **({"loss": args.loss} if args.model == "gan" else {}))
+    print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. Draw more with: tinygen sample {out}")
+
+
+def sample(args):
+    training, config = train.load_run(args.run)
+    backend.manual_seed(config["seed"])
+    data = load_data(config["data"], config["quick"]) if len(config["shape"]) == 1 else None
+    backend.manual_seed(args.seed)
+    samples = training.to_data(training.model.sample(args.n, args.temperature)).numpy()
+    path = pathlib.Path(args.out or pathlib.Path(args.run) / "sample.png")
+    plots.save_samples(samples, None if data is None else data.train, path)
+    print(f"{args.n} samples are in {path}")
+
+
+def reconstruct(args):
+    training, config = train.load_run(args.run)
+    if config["model"] == "gan":
+        raise InputError(f"{args.run} is a GAN, which has no encoder: it maps latent points to images, and nothing maps "
+                         "an image back to a latent point, so there is no reconstruction; use the run of a VAE")
+    if len(config["shape"]) == 1:
+        raise InputError(f"{args.run} was trained on points, and reconstruct draws images; use tinygen sample {args.run}")
+    data = load_data(config["data"], config["quick"])
+    originals = data.test[:args.n]
+    path = pathlib.Path(args.out or pathlib.Path(args.run) / "reconstruct.png")
+    plots.figure_reconstructions(originals, training.model.reconstruct(Tensor(originals)).numpy(), path)
+    print(f"{len(originals)} test images (above) and their reconstructions (below) are in {path}")
+
+
+def check(args):
+    from . import checks
+
+    rows = checks.run(args.names or None, cases=args.cases, seed=args.seed)
+    print(checks.table(rows))
+
+
+# On the command line the words are short.
+train_model.__name__ = "train"
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
+    try:
+        args.function(args)
+    except InputError as error:
+        print(f"tinygen {args.command}: {error}", file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        print(f"tinygen {args.command}: {stopped}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print(f"tinygen {args.command}: stopped", file=sys.stderr)
+        return 130
+    return 0

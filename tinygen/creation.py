@@ -1,0 +1,93 @@
+"""Floor 2: new tensors, from numbers or from the one random generator."""
+
+import numpy as np
+
+from . import backend
+from .tensor import Tensor, raw
+
+
+def tensor(data, dtype=None, device=None, requires_grad=False):
+    """A tensor with a copy of `data`: numbers, nested lists, an array or a Tensor.
+
+    Python floats become float32, integers int64; an array keeps its dtype.
+    """
+    data = raw(data)
+    if not backend.is_array(data):
+        data = np.array(data)
+        if dtype is None and data.dtype == backend.float64:
+            dtype = backend.default_dtype
+    if data.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: the data has dtype {data.dtype}; pass numbers or truth values")
+    array = data.astype(data.dtype if dtype is None else dtype, copy=True)
+    return Tensor(backend.to_device(array, device or backend.device_of(array))).requires_grad_(requires_grad)
+
+
+def new(array, dtype, device, requires_grad):
+    array = array.astype(dtype or backend.default_dtype, copy=False)
+    return Tensor(backend.to_device(array, device)).requires_grad_(requires_grad)
+
+
+def shape_of(size):
+    return tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+
+
+def zeros(*size, dtype=None, device="cpu", requires_grad=False):
+    return new(np.zeros(shape_of(size), dtype or backend.default_dtype), dtype, device, requires_grad)
+
+
+def ones(*size, dtype=None, device="cpu", requires_grad=False):
+    return new(np.ones(shape_of(size), dtype or backend.default_dtype), dtype, device, requires_grad)
+
+
+def full(size, fill_value, dtype=None, device="cpu", requires_grad=False):
+    return new(np.full(size, fill_value), dtype, device, requires_grad)
+
+
+def randn(*size, dtype=None, device="cpu", requires_grad=False):
+    """Standard normal numbers."""
+    dtype = np.dtype(dtype or backend.default_dtype)
+    return new(backend.generator.standard_normal(shape_of(size), dtype), dtype, device, requires_grad)
+
+
+def rand(*size, dtype=None, device="cpu", requires_grad=False):
+    """Uniform numbers in [0, 1)."""
+    dtype = np.dtype(dtype or backend.default_dtype)
+    return new(backend.generator.random(shape_of(size), dtype), dtype, device, requires_grad)
+
+
+def arange(start, end=None, step=1, dtype=None, device="cpu", requires_grad=False):
+    """start, start + step, ... up to but without `end`; with one argument, 0, 1, ... up to it."""
+    start, end = (0, start) if end is None else (start, end)
+    array = np.arange(start, end, step)
+    return new(array, dtype or (None if array.dtype.kind == "f" else array.dtype), device, requires_grad)
+
+
+def linspace(start, end, steps, dtype=None, device="cpu", requires_grad=False):
+    """`steps` numbers from `start` to `end`, both included, at equal distances."""
+    return new(np.linspace(start, end, steps), dtype, device, requires_grad)
+
+
+def eye(n, m=None, dtype=None, device="cpu", requires_grad=False):
+    return new(np.eye(n, m), dtype, device, requires_grad)
+
+
+def zeros_like(x, requires_grad=False):
+    return Tensor(backend.array_module(x.data).zeros_like(x.data)).requires_grad_(requires_grad)
+
+
+def ones_like(x, requires_grad=False):
+    return Tensor(backend.array_module(x.data).ones_like(x.data)).requires_grad_(requires_grad)
+
+
+def full_like(x, fill_value, requires_grad=False):
+    return Tensor(backend.array_module(x.data).full_like(x.data, fill_value)).requires_grad_(requires_grad)
+
+
+def randn_like(x, requires_grad=False):
+    """Standard normal numbers in the shape, dtype and place of `x`."""
+    return randn(*x.shape, dtype=x.dtype, device=x.device, requires_grad=requires_grad)
+
+
+def rand_like(x, requires_grad=False):
+    """Uniform numbers in [0, 1) in the shape, dtype and place of `x`."""
+    return rand(*x.shape, dtype=x.dtype, device=x.device, requires_grad=requires_grad)

@@ -1,0 +1,109 @@
+"""Floor 4: probability distributions. Names are those of `torch.distributions`; everything is in nats.
+
+`sample` draws numbers that no gradient flows through. `rsample` draws them as a function of the
+parameters and of noise that does not depend on them, so that gradients flow: the
+*reparameterisation* (Kingma and Welling 2014, section 2.4).
+"""
+
+import math
+
+from . import creation
+from .backend import array_module
+from .functional import binary_cross_entropy_with_logits, one_hot
+from .ops import exp, expand, log, log_softmax, sigmoid, softplus, sum, where
+from .tensor import Tensor, raw
+
+
+class Normal:
+    """N(loc, scale^2), elementwise. `scale` is the standard deviation: exp(log_var / 2), not exp(log_var)."""
+
+    def __init__(self, loc, scale):
+        self.loc, self.scale = (x if isinstance(x, Tensor) else creation.tensor(x) for x in (loc, scale))
+        if bool((raw(self.scale) <= 0).any()):
+            raise ValueError("Normal: scale has entries of 0 or less; it is a standard deviation")
+
+    def rsample(self, sample_shape=()):
+        """loc + scale * noise with noise from N(0, 1); gradients flow to loc and scale."""
+        shape = tuple(sample_shape) + (self.loc + self.scale).shape
+        noise = creation.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        return self.loc + self.scale * noise
+
+    def sample(self, sample_shape=()):
+        return self.rsample(sample_shape).detach()
+
+    def log_prob(self, x):
+        """-(x - loc)^2 / (2 scale^2) - log scale - log(2 pi) / 2."""
+        z = (x - self.loc) / self.scale
+        return -0.5 * z * z - log(self.scale) - 0.5 * math.log(2 * math.pi)
+
+    def entropy(self):
+        """log scale + (1 + log(2 pi)) / 2."""
+        return log(self.scale) + 0.5 * (1 + math.log(2 * math.pi)) + 0.0 * self.loc
+
+
+class Bernoulli:
+    """1 with probability `probs`, else 0, elementwise. Give `probs` or, better, `logits` = log(p / (1 - p))."""
+
+    def __init__(self, probs=None, logits=None):
+        if (probs is None) == (logits is None):
+            raise ValueError("Bernoulli: pass either probs or logits")
+        self.logits = log(probs) - log(1 - probs) if logits is None else logits
+        self.probs = sigmoid(logits) if probs is None else probs
+
+    def sample(self, sample_shape=()):
+        shape = tuple(sample_shape) + self.logits.shape
+        uniform = creation.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
+        return Tensor((raw(uniform) < raw(self.probs)).astype(self.logits.dtype))
+
+    def log_prob(self, x):
+        """x log p + (1 - x) log(1 - p)."""
+        logits = expand(self.logits, (self.logits + x).shape)
+        return -binary_cross_entropy_with_logits(logits, expand(x, logits.shape), reduction="none")
+
+    def entropy(self):
+        """-p log p - (1 - p) log(1 - p)."""
+        return softplus(self.logits) - self.logits * sigmoid(self.logits)
+
+
+class Categorical:
+    """One of K classes. `logits` (..., K), or `probs`; samples are integers (...)."""
+
+    def __init__(self, probs=None, logits=None):
+        if (probs is None) == (logits is None):
+            raise ValueError("Categorical: pass either probs or logits")
+        self.logits = log_softmax(log(probs) if logits is None else logits, -1)
+        self.probs = exp(self.logits)
+
+    def sample(self, sample_shape=()):
+        """The class whose interval of the cumulated probabilities a uniform number falls into."""
+        shape = tuple(sample_shape) + self.logits.shape[:-1] + (1,)
+        uniform = raw(creation.rand(shape, dtype=self.logits.dtype, device=self.logits.device))
+        below = raw(self.probs).cumsum(axis=-1)[..., :-1] < uniform
+        return Tensor(below.sum(axis=-1))
+
+    def log_prob(self, x):
+        """log p[x]."""
+        chosen = one_hot(x, self.logits.shape[-1])
+        return sum(where_chosen(self.logits, raw(chosen)), -1)
+
+    def entropy(self):
+        """-sum p log p, where 0 log 0 is 0."""
+        return -sum(where_chosen(self.logits, raw(self.probs) > 0) * self.probs, -1)
+
+
+def where_chosen(x, chosen):
+    """x where `chosen`, else 0, also where x is -inf."""
+    xp = array_module(raw(x))
+    return where(xp.broadcast_to(chosen != 0, xp.broadcast_shapes(chosen.shape, x.shape)), x, 0.0)
+
+
+def kl_divergence(p, q):
+    """KL(p || q) = E_p[log p - log q] in nats, in closed form: elementwise, or per Categorical."""
+    if type(p) is not type(q):
+        raise TypeError(f"kl_divergence: no closed form for {type(p).__name__} against {type(q).__name__}")
+    if isinstance(p, Normal):
+        ratio, distance = p.scale / q.scale, (p.loc - q.loc) / q.scale
+        return 0.5 * (ratio * ratio + distance * distance - 1) - log(ratio)
+    if isinstance(p, Bernoulli):
+        return p.probs * (p.logits - q.logits) - softplus(p.logits) + softplus(q.logits)
+    return sum(where_chosen(p.logits - q.logits, raw(p.probs) > 0) * p.probs, -1)

@@ -1,0 +1,87 @@
+"""How weights start. Each function fills a parameter in place, from the one random generator, and returns it.
+
+With too small weights the signal fades from layer to layer, with too large ones it explodes. The
+`xavier` and `kaiming` scales keep its variance about constant.
+"""
+
+import math
+
+import numpy as np
+
+from .. import backend
+
+
+def fill(tensor, values):
+    """Put host values into a tensor, wherever it lives."""
+    tensor.data[...] = backend.to_device(np.asarray(values, tensor.dtype), tensor.device)
+    tensor.version[0] += 1
+    return tensor
+
+
+def zeros_(tensor):
+    return fill(tensor, 0)
+
+
+def ones_(tensor):
+    return fill(tensor, 1)
+
+
+def constant_(tensor, val):
+    return fill(tensor, val)
+
+
+def normal_(tensor, mean=0.0, std=1.0):
+    return fill(tensor, mean + std * backend.generator.standard_normal(tensor.shape, backend.float32))
+
+
+def uniform_(tensor, a=0.0, b=1.0):
+    return fill(tensor, a + (b - a) * backend.generator.random(tensor.shape, backend.float32))
+
+
+def fans(tensor):
+    """(inputs, outputs) of one unit: weight (out, in, ...), times the size of a kernel."""
+    if tensor.ndim < 2:
+        raise ValueError(f"init: the fan of a tensor of shape {tensor.shape} is not defined; it needs 2 dimensions")
+    area = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * area, tensor.shape[0] * area
+
+
+def gain(nonlinearity, a=0.0):
+    """What a nonlinearity shrinks a signal's standard deviation by, to be multiplied back."""
+    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
+             "leaky_relu": math.sqrt(2 / (1 + a * a))}
+    if nonlinearity not in gains:
+        raise ValueError(f"init: nonlinearity {nonlinearity!r} is not known; choose one of {', '.join(gains)}")
+    return gains[nonlinearity]
+
+
+def xavier_uniform_(tensor, gain=1.0):
+    """U(-a, a) with a = gain sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010, eq. 16)."""
+    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor, gain=1.0):
+    """N(0, std^2) with std = gain sqrt(2 / (inputs + outputs)) (Glorot and Bengio 2010)."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))))
+
+
+def kaiming_uniform_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
+    """U(-b, b) with b = gain sqrt(3 / fan) (He et al. 2015)."""
+    bound = gain(nonlinearity, a) * math.sqrt(3 / fans(tensor)[mode == "fan_out"])
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
+    """N(0, std^2) with std = gain / sqrt(fan) (He et al. 2015, eq. 10)."""
+    return normal_(tensor, 0.0, gain(nonlinearity, a) / math.sqrt(fans(tensor)[mode == "fan_out"]))
+
+
+def orthogonal_(tensor, gain=1.0):
+    """Orthogonal rows (or columns, if there are fewer) of length `gain` (Saxe et al. 2014)."""
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    fans(tensor)
+    square = backend.generator.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(square)
+    q = q * np.sign(np.diag(r))      # without the signs, some rotations would be likelier than others
+    return fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))

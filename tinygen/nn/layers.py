@@ -1,0 +1,284 @@
+"""What networks are built from. Arguments, defaults, layouts and initial distributions are PyTorch's."""
+
+import math
+
+from .. import creation, functional as F
+from ..functional import pair
+from . import init
+from .module import Buffer, Module, Parameter
+
+
+def uniform_parameter(shape, fan_in):
+    """A Parameter drawn from U(-b, b) with b = 1 / sqrt(fan_in), PyTorch's start of linear and convolution."""
+    bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
+    return init.uniform_(Parameter(creation.zeros(shape)), -bound, bound)
+
+
+class Linear(Module):
+    """x W^T + b: (..., in_features) to (..., out_features)."""
+
+    def __init__(self, in_features, out_features, bias=True):
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = uniform_parameter((out_features, in_features), in_features)
+        self.bias = uniform_parameter((out_features,), in_features) if bias else None
+
+    def forward(self, x):
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self):
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Convolution(Module):
+    """What the two convolutions share: their numbers and their parameters."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, shape):
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(f"{type(self).__name__}: in_channels {in_channels} and out_channels {out_channels} "
+                             f"must both be multiples of groups {groups}")
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, pair(kernel_size)
+        self.stride, self.padding, self.dilation, self.groups = pair(stride), pair(padding), pair(dilation), groups
+        fan_in = shape[1] * math.prod(self.kernel_size)
+        self.weight = uniform_parameter(shape + self.kernel_size, fan_in)
+        self.bias = uniform_parameter((out_channels,), fan_in) if bias else None
+
+    def extra_repr(self):
+        usual = {"padding": (0, 0), "output_padding": (0, 0), "dilation": (1, 1), "groups": 1}
+        notes = [f"{name}={vars(self)[name]}" for name in usual if vars(self).get(name, usual[name]) != usual[name]]
+        return ", ".join([f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+                          f"stride={self.stride}", *notes, *["bias=False"] * (self.bias is None)])
+
+
+class Conv2d(Convolution):
+    """`functional.conv2d` with weight (out_channels, in_channels / groups, kh, kw)."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+                         (out_channels, in_channels // groups))
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class ConvTranspose2d(Convolution):
+    """`functional.conv_transpose2d` with weight (in_channels, out_channels / groups, kh, kw)."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1,
+                 bias=True, dilation=1):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+                         (in_channels, out_channels // groups))
+        self.output_padding = pair(output_padding)
+
+    def forward(self, x):
+        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, self.output_padding,
+                                  self.groups, self.dilation)
+
+
+class BatchNorm(Module):
+    """`functional.batch_norm` with running moments; subclasses say which inputs they take."""
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self.weight = Parameter(creation.ones(num_features)) if affine else None
+        self.bias = Parameter(creation.zeros(num_features)) if affine else None
+        self.running_mean = Buffer(creation.zeros(num_features)) if track_running_stats else None
+        self.running_var = Buffer(creation.ones(num_features)) if track_running_stats else None
+        self.num_batches_tracked = Buffer(creation.zeros((), dtype="int64")) if track_running_stats else None
+
+    def forward(self, x):
+        if x.ndim not in self.dims or x.shape[1] != self.num_features:
+            raise ValueError(f"{type(self).__name__}: expected {' or '.join(map(str, self.dims))} dimensions with "
+                             f"{self.num_features} channels, got shape {x.shape}")
+        if self.training and self.track_running_stats:
+            self.num_batches_tracked.data += 1
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training,
+                            self.momentum, self.eps)
+
+    def extra_repr(self):
+        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+                f"track_running_stats={self.track_running_stats}")
+
+
+class BatchNorm1d(BatchNorm):
+    """Batch normalisation of (N, C) or (N, C, L)."""
+
+    dims = (2, 3)
+
+
+class BatchNorm2d(BatchNorm):
+    """Batch normalisation of images, (N, C, H, W)."""
+
+    dims = (4,)
+
+
+class LayerNorm(Module):
+    """`functional.layer_norm` over the last dimensions, `normalized_shape`."""
+
+    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True):
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
+        self.weight = Parameter(creation.ones(shape)) if elementwise_affine else None
+        self.bias = Parameter(creation.zeros(shape)) if elementwise_affine and bias else None
+
+    def forward(self, x):
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self):
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class Embedding(Module):
+    """A table of `num_embeddings` vectors: integers (...) to (..., embedding_dim)."""
+
+    def __init__(self, num_embeddings, embedding_dim):
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.weight = init.normal_(Parameter(creation.zeros(num_embeddings, embedding_dim)))
+
+    def forward(self, indices):
+        return F.embedding(indices, self.weight)
+
+    def extra_repr(self):
+        return f"{self.num_embeddings}, {self.embedding_dim}"
+
+
+class Dropout(Module):
+    """In training, each number is 0 with probability p and divided by 1 - p otherwise."""
+
+    def __init__(self, p=0.5):
+        self.p = p
+
+    def forward(self, x):
+        return F.dropout(x, self.p, self.training)
+
+    def extra_repr(self):
+        return f"p={self.p}"
+
+
+class MaxPool2d(Module):
+    """The largest value under the kernel; the stride is the kernel's size unless given."""
+
+    pool = staticmethod(F.max_pool2d)
+
+    def __init__(self, kernel_size, stride=None, padding=0):
+        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
+
+    def forward(self, x):
+        return self.pool(x, self.kernel_size, self.stride, self.padding)
+
+    def extra_repr(self):
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(MaxPool2d):
+    """The mean under the kernel; the stride is the kernel's size unless given."""
+
+    pool = staticmethod(F.avg_pool2d)
+
+
+class Upsample(Module):
+    """Every pixel repeated `scale_factor` times in both directions (nearest neighbour)."""
+
+    def __init__(self, scale_factor):
+        self.scale_factor = scale_factor
+
+    def forward(self, x):
+        return F.upsample(x, self.scale_factor)
+
+    def extra_repr(self):
+        return f"scale_factor={self.scale_factor}"
+
+
+class Flatten(Module):
+    """(N, C, H, W) to (N, C * H * W)."""
+
+    def __init__(self, start_dim=1, end_dim=-1):
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x):
+        return x.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self):
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Dimension `dim` cut into `unflattened_size`: the reverse of Flatten."""
+
+    def __init__(self, dim, unflattened_size):
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x):
+        dim = self.dim % x.ndim
+        return x.reshape(*x.shape[:dim], *self.unflattened_size, *x.shape[dim + 1:])
+
+    def extra_repr(self):
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class Identity(Module):
+    """x itself."""
+
+    def forward(self, x):
+        return x
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def forward(self, x):
+        return F.relu(x)
+
+
+class LeakyReLU(Module):
+    """x where x > 0, else negative_slope * x."""
+
+    def __init__(self, negative_slope=0.01):
+        self.negative_slope = negative_slope
+
+    def forward(self, x):
+        return F.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self):
+        return f"negative_slope={self.negative_slope}"
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(-x))."""
+
+    def forward(self, x):
+        return F.sigmoid(x)
+
+
+class Tanh(Module):
+    """tanh(x)."""
+
+    def forward(self, x):
+        return F.tanh(x)
+
+
+class Softplus(Module):
+    """log(1 + exp(x))."""
+
+    def forward(self, x):
+        return F.softplus(x)
+
+
+class SiLU(Module):
+    """x sigmoid(x)."""
+
+    def forward(self, x):
+        return F.silu(x)
+
+
+class Softmax(Module):
+    """exp(x) / sum exp(x) along `dim`."""
+
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, x):
+        return F.softmax(x, self.dim)
+
+    def extra_repr(self):
+        return f"dim={self.dim}"

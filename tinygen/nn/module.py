@@ -1,0 +1,188 @@
+"""What a network is: parameters, buffers, and other networks, found among an object's attributes."""
+
+from .. import backend
+from ..backend import array_module
+from ..tensor import Tensor, raw
+
+
+class Parameter(Tensor):
+    """A tensor that is trained: it wants a gradient, and its module finds it."""
+
+    __slots__ = ()
+
+    def __init__(self, data, requires_grad=True):
+        array = raw(data)
+        super().__init__(array_module(array).ascontiguousarray(array) if array.ndim else array, requires_grad)
+
+
+class Buffer(Tensor):
+    """A tensor that is part of a module's state but not trained, such as a running mean."""
+
+    __slots__ = ()
+
+    def __init__(self, data):
+        super().__init__(raw(data))
+
+
+class Module:
+    """A part of a network. A subclass sets its Parameters, Buffers and Modules as attributes and has `forward`."""
+
+    training = True
+
+    def forward(self, *inputs):
+        raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
+
+    def __call__(self, *inputs):
+        return self.forward(*inputs)
+
+    def named_children(self):
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+
+    def children(self):
+        return [child for _, child in self.named_children()]
+
+    def modules(self):
+        """This module and all below it, each once."""
+        found = [self]
+        for child in self.children():
+            found += [m for m in child.modules() if not any(m is other for other in found)]
+        return found
+
+    def named_tensors(self, kinds, prefix=""):
+        """(name, tensor) of every Parameter or Buffer, own ones first, then each child's. Shared ones come twice."""
+        own = [(prefix + name, value) for kind in kinds for name, value in vars(self).items()
+               if isinstance(value, kind)]
+        return own + [item for name, child in self.named_children()
+                      for item in child.named_tensors(kinds, f"{prefix}{name}.")]
+
+    def named_parameters(self):
+        """(name, Parameter), each parameter once, also where two modules share it."""
+        found = {}
+        for name, p in self.named_tensors([Parameter]):
+            found.setdefault(id(p), (name, p))
+        return list(found.values())
+
+    def parameters(self):
+        return [p for _, p in self.named_parameters()]
+
+    def named_buffers(self):
+        return self.named_tensors([Buffer])
+
+    def buffers(self):
+        return [b for _, b in self.named_buffers()]
+
+    def state_dict(self):
+        """{name: Tensor} of all parameters and buffers, sharing their memory. The names are PyTorch's."""
+        return {name: t.detach() for name, t in self.named_tensors([Parameter, Buffer])}
+
+    def load_state_dict(self, state_dict, strict=True):
+        """Copy the tensors or arrays of `state_dict` into this module, after all of them were checked.
+
+        With `strict` the names must match exactly. On any fault a ValueError says what is wrong,
+        and nothing is changed.
+        """
+        own = dict(self.named_tensors([Parameter, Buffer]))
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        if strict and (missing or unexpected):
+            raise ValueError(f"load_state_dict: {type(self).__name__} and the state do not have the same names: missing "
+                             f"{missing}, unexpected {unexpected}; build the same model, or pass strict=False")
+        found = {name: raw(state_dict[name]) for name in own if name in state_dict}
+        for name, value in found.items():
+            if value.shape != own[name].shape:
+                raise ValueError(f"load_state_dict: {name} has shape {value.shape} in the state, but "
+                                 f"{own[name].shape} in {type(self).__name__}")
+        for name, value in found.items():
+            own[name].data[...] = backend.to_device(value, own[name].device)
+            own[name].version[0] += 1
+        return missing, unexpected
+
+    def train(self, mode=True):
+        """Behave as in training: dropout drops, batch norm uses the batch."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self):
+        """Behave as in use: no dropout, and batch norm uses its running moments."""
+        return self.train(False)
+
+    def zero_grad(self):
+        for p in self.parameters():
+            p.grad = None
+
+    def requires_grad_(self, requires_grad=True):
+        """Freeze (False) or unfreeze all parameters, in what is recorded from now on."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def to(self, target):
+        """All floating tensors in another dtype, or everything on another device ("cpu", "cuda")."""
+        for t in {id(t): t for _, t in self.named_tensors([Parameter, Buffer])}.values():
+            if target in ("cpu", "cuda") or t.dtype.kind == "f":
+                t.data = t.detach().to(target).data
+                t.version[0] += 1
+                t.grad = None if t.grad is None else t.grad.detach().to(target)
+        return self
+
+    def float(self):
+        return self.to(backend.float32)
+
+    def double(self):
+        return self.to(backend.float64)
+
+    def apply(self, function):
+        """Call `function` on every module below this one, then on this one."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def extra_repr(self):
+        """What stands between the brackets of this module's repr."""
+        return ""
+
+    def __repr__(self):
+        lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        inside = [self.extra_repr()] * bool(self.extra_repr())
+        if not lines:
+            return f"{type(self).__name__}({', '.join(inside)})"
+        return "\n".join([f"{type(self).__name__}({', '.join(inside)}", *lines, ")"])
+
+
+class ModuleList(Module):
+    """Modules in a list, which the enclosing module finds."""
+
+    def __init__(self, modules=()):
+        for module in modules:
+            self.append(module)
+
+    def append(self, module):
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}: expected a Module, got {type(module).__name__}")
+        setattr(self, str(len(self)), module)
+        return self
+
+    def __len__(self):
+        return len(self.named_children())
+
+    def __iter__(self):
+        return iter(self.children())
+
+    def __getitem__(self, index):
+        found = self.children()[index]
+        return type(self)(*found) if isinstance(index, slice) and isinstance(self, Sequential) else (
+            type(self)(found) if isinstance(index, slice) else found)
+
+
+class Sequential(ModuleList):
+    """Modules one after the other: each gets what the one before it returned."""
+
+    def __init__(self, *modules):
+        super().__init__(modules)
+
+    def forward(self, x):
+        for module in self:
+            x = module(x)
+        return x

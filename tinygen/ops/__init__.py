@@ -1,0 +1,18 @@
+"""Floor 2: every primitive, each with its derivative rules directly above it.
+
+Read the files in this order; each uses only the ones before it: `shapes` (how gradients are
+stretched and summed), `elementwise`, `reductions`, `matrix` (matrix products), `indexing`, and
+`methods`, which hands all of them to `Tensor` as operators and methods.
+"""
+
+from .shapes import (cat, chunk, copy, expand, flatten, flip, pad, permute, reshape, split, squeeze, stack, sum_to, to,
+                     transpose, unsqueeze)
+from .elementwise import (abs, add, clip, cos, div, exp, leaky_relu, log, log1p, maximum, minimum, mul, neg, pow,
+                          relu, sigmoid, silu, sin, softplus, sqrt, sub, tanh, where)
+from .reductions import (amax, amin, log_softmax, logsumexp, mean, norm, softmax, std, sum, var)
+from .matrix import linear, matmul
+from .indexing import argmax, argmin, getitem, max, min, scatter_add, take_along_dim
+from .normalise import batch_norm
+from . import methods
+
+__all__ = [name for name, value in list(globals().items()) if callable(value)]

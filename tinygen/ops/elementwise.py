@@ -1,0 +1,163 @@
+"""Elementwise: one number in, one number out, with NumPy's broadcasting between two arguments.
+
+Where broadcasting repeated an argument, each copy sends back a gradient, and `sum_to` adds them up.
+"""
+
+from ..backend import array_module
+from ..tensor import op, raw
+from .shapes import mask, sum_to
+
+
+@op(lambda g, out, x, y: sum_to(g, x.shape),
+    lambda g, out, x, y: sum_to(g, y.shape))
+def add(x, y):
+    return x + y
+
+
+@op(lambda g, out, x, y: sum_to(g, x.shape),
+    lambda g, out, x, y: sum_to(-g, y.shape))
+def sub(x, y):
+    return x - y
+
+
+@op(lambda g, out, x, y: sum_to(g * y, x.shape),
+    lambda g, out, x, y: sum_to(g * x, y.shape))
+def mul(x, y):
+    return x * y
+
+
+@op(lambda g, out, x, y: sum_to(g / y, x.shape),
+    lambda g, out, x, y: sum_to(-g * out / y, y.shape))
+def div(x, y):
+    return x / y
+
+
+@op(lambda g, out, x: -g)
+def neg(x):
+    return -x
+
+
+# At x = y = 0 the base is taken as 1, so that the factor y makes d(x^y)/dx = y x^(y-1) zero. In the
+# second rule log(1) = 0 stands in for log(0), which x^y = 0 would multiply.
+@op(lambda g, out, x, y: sum_to(g * y * pow(x + mask((x == 0) * (y == 0), g), y - 1), x.shape),
+    lambda g, out, x, y: sum_to(g * out * log(x + mask(x == 0, g)), y.shape))
+def pow(x, y):
+    """x to the power y."""
+    return x ** y
+
+
+@op(lambda g, out, x: g * out)
+def exp(x):
+    return array_module(x).exp(x)
+
+
+@op(lambda g, out, x: g / x)
+def log(x):
+    """The natural logarithm."""
+    return array_module(x).log(x)
+
+
+@op(lambda g, out, x: g / (1 + x))
+def log1p(x):
+    """log(1 + x), exact also where x is tiny."""
+    return array_module(x).log1p(x)
+
+
+@op(lambda g, out, x: g / (2 * out))
+def sqrt(x):
+    return array_module(x).sqrt(x)
+
+
+@op(lambda g, out, x: g * (mask(x > 0, g) - mask(x < 0, g)))
+def abs(x):
+    """|x|, with abs'(0) = 0."""
+    return array_module(x).abs(x)
+
+
+@op(lambda g, out, x: g * cos(x))
+def sin(x):
+    return array_module(x).sin(x)
+
+
+@op(lambda g, out, x: -g * sin(x))
+def cos(x):
+    return array_module(x).cos(x)
+
+
+@op(lambda g, out, x: g * (1 - out * out))
+def tanh(x):
+    return array_module(x).tanh(x)
+
+
+@op(lambda g, out, x: g * out * (1 - out))
+def sigmoid(x):
+    """1 / (1 + exp(-x)). exp(88) is about the largest power of e that float32 holds."""
+    xp = array_module(x)
+    return 1 / (1 + xp.exp(xp.minimum(-x, 88)))
+
+
+@op(lambda g, out, x: g * sigmoid(x))
+def softplus(x):
+    """log(1 + exp(x)), as max(x, 0) + log(1 + exp(-|x|)), which cannot overflow."""
+    xp = array_module(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+@op(lambda g, out, x: g * mask(out > 0, g))
+def relu(x):
+    """max(x, 0), with relu'(0) = 0."""
+    return array_module(x).maximum(x, 0)
+
+
+def leaky_slope(x, negative_slope):
+    """1 where x > 0, else `negative_slope`. A float factor: choosing by a random mask is eight times slower."""
+    return mask(x > 0, x) * (1 - negative_slope) + negative_slope
+
+
+@op(lambda g, out, x, negative_slope=0.01, kept=None:
+    g * (leaky_slope(x, negative_slope) if kept is None else kept), keeps=True)
+def leaky_relu(x, negative_slope=0.01):
+    """x where x > 0, else negative_slope * x, with leaky_relu'(0) = negative_slope."""
+    slope = leaky_slope(x, negative_slope)
+    return x * slope, slope
+
+
+@op(lambda g, out, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))))
+def silu(x):
+    """x sigmoid(x) (Elfwing et al. 2018), also called swish."""
+    return x * sigmoid(x)
+
+
+# At a tie each argument gets half, so that maximum(x, x) has the gradient of x.
+@op(lambda g, out, x, y: sum_to(g * (mask(x > y, g) + 0.5 * mask(x == y, g)), x.shape),
+    lambda g, out, x, y: sum_to(g * (mask(x < y, g) + 0.5 * mask(x == y, g)), y.shape))
+def maximum(x, y):
+    return array_module(x).maximum(x, y)
+
+
+@op(lambda g, out, x, y: sum_to(g * (mask(x < y, g) + 0.5 * mask(x == y, g)), x.shape),
+    lambda g, out, x, y: sum_to(g * (mask(x > y, g) + 0.5 * mask(x == y, g)), y.shape))
+def minimum(x, y):
+    return array_module(x).minimum(x, y)
+
+
+@op(lambda g, out, x, min=None, max=None: g * mask(inside(x, min, max), g))
+def clip(x, min=None, max=None):
+    """x limited to [min, max]; the gradient passes where x lies inside or on a bound."""
+    return array_module(x).clip(x, min, max)
+
+
+def inside(x, low, high):
+    """Whether low <= x <= high; None is no bound."""
+    return (x >= (x if low is None else low)) * (x <= (x if high is None else high))
+
+
+@op(lambda g, out, x, y, condition: sum_to(g * mask(condition, g), x.shape),
+    lambda g, out, x, y, condition: sum_to(g * mask(condition == 0, g), y.shape))
+def _where(x, y, condition):
+    return array_module(condition).where(condition, x, y)
+
+
+def where(condition, x, y):
+    """x where `condition` holds, else y. The gradient follows the choice."""
+    return _where(x, y, raw(condition))

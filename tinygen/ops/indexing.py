@@ -1,0 +1,82 @@
+"""Indexing: picking numbers out, and its transpose, adding numbers in where they came from."""
+
+import collections
+
+from ..backend import array_module, is_array
+from ..tensor import Tensor, op, raw
+from .shapes import dims_of, keepdim_shape, reshape
+
+
+def repeats(index):
+    """Whether `index` can name one place twice: only an array of integers can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any([isinstance(i, list) or is_array(i) and i.dtype.kind != "b" for i in parts])
+
+
+@op(lambda g, out, x, index: scatter_add(g, index, x.shape))
+def _getitem(x, index):
+    return x[index]
+
+
+@op(lambda g, out, x, index, shape: g[index])
+def scatter_add(x, index, shape):
+    """Zeros of `shape`, with `x` added at `index`; a place named twice gets both."""
+    xp = array_module(x)
+    out = xp.zeros(shape, x.dtype)
+    if repeats(index):
+        xp.add.at(out, index, x)
+    else:
+        out[index] = x
+    return out
+
+
+# What follows is composed from the primitives.
+
+def getitem(x, index):
+    """x[index]: numbers, slices, None, ..., integer arrays and masks, as NumPy indexes."""
+    return _getitem(x, raw(index))
+
+
+def along(indices, dim):
+    """The index that takes, at each place, the element of `dim` that `indices` (an array) names."""
+    xp = array_module(indices)
+    grid = [xp.arange(n).reshape((-1,) + (1,) * (indices.ndim - 1 - i)) for i, n in enumerate(indices.shape)]
+    grid[dim] = indices
+    return tuple(grid)
+
+
+def take_along_dim(x, indices, dim):
+    """The elements of `x` along `dim` that the integer tensor `indices`, of as many dimensions, names."""
+    return getitem(x, along(raw(indices), dims_of(x, dim)[0]))
+
+
+Extreme = collections.namedtuple("Extreme", "values indices")
+
+
+def argmax(x, dim=None, keepdim=False):
+    """Where the largest value stands along `dim` (the first of several), or in the flattened tensor."""
+    return Tensor(raw(x).argmax(axis=dim, keepdims=keepdim))
+
+
+def argmin(x, dim=None, keepdim=False):
+    """Where the smallest value stands along `dim` (the first of several), or in the flattened tensor."""
+    return Tensor(raw(x).argmin(axis=dim, keepdims=keepdim))
+
+
+def pick(x, dim, keepdim, find):
+    at = find(x, dim, True) if x.ndim else Tensor(array_module(raw(x)).zeros((), "int64"))
+    values = take_along_dim(x, at, dim) if x.ndim else x
+    shape = at.shape if keepdim else keepdim_shape(x, dim)
+    if not keepdim:
+        shape = tuple([n for i, n in enumerate(shape) if i not in dims_of(x, dim)])
+    return Extreme(reshape(values, shape), reshape(at, shape))
+
+
+def max(x, dim, keepdim=False):
+    """(values, indices) of the largest along `dim`. Of several, the first gets the whole gradient."""
+    return pick(x, dim, keepdim, argmax)
+
+
+def min(x, dim, keepdim=False):
+    """(values, indices) of the smallest along `dim`. Of several, the first gets the whole gradient."""
+    return pick(x, dim, keepdim, argmin)

@@ -1,0 +1,49 @@
+"""Matrix products. If Y = A B, then dL/dA = dL/dY B^T and dL/dB = A^T dL/dY."""
+
+from ..tensor import op
+from .reductions import sum
+from .shapes import reshape, sum_to, transpose
+
+
+@op(lambda g, out, x, y: sum_to(_matmul(g, transpose(y, -1, -2)), x.shape),
+    lambda g, out, x, y: sum_to(_matmul(transpose(x, -1, -2), g), y.shape))
+def _matmul(x, y):
+    # An outer product (inner size 1) is faster as a multiplication.
+    return x * y if x.shape[-1] == y.shape[-2] == 1 else x @ y
+
+
+def matmul(x, y):
+    """The matrix product of the last two dimensions, (..., n, k) and (..., k, m) to (..., n, m).
+
+    The dimensions before them broadcast. A 1-D argument is a row on the left or a column on the
+    right, and its dimension is dropped from the result.
+    """
+    if not x.ndim or not y.ndim:
+        raise ValueError("matmul: both arguments need at least one dimension; use * for a single number")
+    rows = reshape(x, (1, -1)) if x.ndim == 1 else x
+    columns = reshape(y, (-1, 1)) if y.ndim == 1 else y
+    if rows.shape[-1] != columns.shape[-2]:
+        raise ValueError(f"matmul: shapes {x.shape} and {y.shape} do not fit: the inner sizes are "
+                         f"{rows.shape[-1]} and {columns.shape[-2]}")
+    out = _matmul(rows, columns)
+    shape = out.shape[:-2] + out.shape[-2:-1] * (x.ndim > 1) + out.shape[-1:] * (y.ndim > 1)
+    return reshape(out, shape)
+
+
+def rows_of(x):
+    """`x` of shape (..., n) as a matrix of rows."""
+    return reshape(x, (-1, x.shape[-1])) if x.ndim != 2 else x
+
+
+@op(lambda g, out, x, weight, bias=None: reshape(_matmul(g, weight), x.shape),
+    lambda g, out, x, weight, bias=None: _matmul(transpose(rows_of(g), 0, 1), rows_of(x)),
+    lambda g, out, x, weight, bias=None: sum(rows_of(g), 0))
+def linear(x, weight, bias=None):
+    """x W^T + b: x (..., in), weight (out, in), bias (out,) or None, to (..., out)."""
+    if x.shape[-1:] != weight.shape[1:]:
+        raise ValueError(f"linear: x has shape {x.shape}, but weight {weight.shape} expects its last "
+                         f"dimension to be {weight.shape[1]}")
+    out = x @ weight.T
+    if bias is not None:
+        out += bias
+    return out

@@ -1,0 +1,133 @@
+"""What a Tensor can do: the operators and methods that stand on the primitives.
+
+The tables at the end hand them to `Tensor`. Names and arguments are PyTorch's.
+"""
+
+import operator
+
+import numpy as np
+
+from .. import backend
+from ..tensor import Tensor, is_grad_enabled, raw
+from . import elementwise, indexing, matrix, reductions, shapes
+
+
+def sizes(args):
+    """reshape(2, 3) and reshape((2, 3)) alike."""
+    return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+
+
+def detach(self):
+    """The same memory, cut off from the graph: no gradient flows through the result."""
+    return Tensor(self.data, version=self.version)
+
+
+def item(self):
+    """The one number in this tensor, as a Python number."""
+    return self.data.item()
+
+
+def numpy(self):
+    """The values as a NumPy array. On the host it shares the tensor's memory."""
+    if self.requires_grad:
+        raise RuntimeError("this tensor is part of a graph; call detach() before numpy()")
+    return backend.to_device(self.data, "cpu")
+
+
+def array(self, dtype=None, copy=None):
+    return np.array(numpy(self), dtype=dtype, copy=copy)
+
+
+def requires_grad_(self, requires_grad=True):
+    """Want a gradient, or no longer, in all that is recorded from now on. Returns self."""
+    if self.node is not None and not requires_grad:
+        raise RuntimeError("requires_grad_(False) is for leaves; this tensor was computed: detach() cuts it off")
+    if requires_grad and self.dtype.kind != "f":
+        raise RuntimeError(f"only a floating point tensor can require a gradient, and this one is {self.dtype}")
+    self.requires_grad = requires_grad
+    return self
+
+
+def setitem(self, index, value):
+    """self[index] = value, in place. Not for a tensor that a graph has computed."""
+    from_graph = self.node is not None
+    if from_graph or self.requires_grad and is_grad_enabled():
+        raise RuntimeError("item assignment would change " + ("a computed tensor" if from_graph else "a parameter")
+                           + " in place; " + ("use .detach().clone()" if from_graph else "do it under no_grad()"))
+    self.data[raw(index)] = raw(value)
+    self.version[0] += 1
+
+
+def length(self):
+    if not self.ndim:
+        raise TypeError("a 0-d tensor has no length")
+    return self.shape[0]
+
+
+def size(self, dim=None):
+    return self.shape if dim is None else self.shape[dim]
+
+
+def to(self, target):
+    """In another dtype, or on another device: "cpu" or "cuda"."""
+    return shapes.to(self, device=target) if target in ("cpu", "cuda") else shapes.to(self, dtype=np.dtype(target))
+
+
+def text(self):
+    values = np.array2string(backend.to_device(self.data, "cpu"), separator=", ", prefix="tensor(", precision=4)
+    usual = self.dtype in (backend.default_dtype, backend.int64, backend.bool_)
+    notes = [values] + [f"dtype={self.dtype}"] * (not usual) + ["device=cuda"] * (self.device != "cpu")
+    if self.node is not None:
+        notes.append(f"grad_fn=<{self.node.op.__name__}>")
+    elif self.requires_grad:
+        notes.append("requires_grad=True")
+    return f"tensor({', '.join(notes)})"
+
+
+def compare(relation):
+    """A comparison: a tensor of truth values, through which no gradient flows."""
+    return lambda x, y: Tensor(np.asarray(relation(raw(x), raw(y))))
+
+
+for name in "abs exp log log1p sqrt sin cos tanh sigmoid relu clip pow".split():
+    setattr(Tensor, name, getattr(elementwise, name))
+for name in "sum mean var std amax amin logsumexp softmax log_softmax norm".split():
+    setattr(Tensor, name, getattr(reductions, name))
+for name in "flatten flip squeeze unsqueeze transpose split chunk".split():
+    setattr(Tensor, name, getattr(shapes, name))
+for name in "lt le gt ge eq ne".split():
+    setattr(Tensor, f"__{name}__", compare(getattr(operator, name)))
+
+Tensor.__add__, Tensor.__radd__ = elementwise.add, lambda x, y: elementwise.add(y, x)
+Tensor.__sub__, Tensor.__rsub__ = elementwise.sub, lambda x, y: elementwise.sub(y, x)
+Tensor.__mul__, Tensor.__rmul__ = elementwise.mul, lambda x, y: elementwise.mul(y, x)
+Tensor.__truediv__, Tensor.__rtruediv__ = elementwise.div, lambda x, y: elementwise.div(y, x)
+Tensor.__pow__, Tensor.__rpow__ = elementwise.pow, lambda x, y: elementwise.pow(y, x)
+Tensor.__matmul__, Tensor.__rmatmul__ = matrix.matmul, lambda x, y: matrix.matmul(y, x)
+Tensor.__neg__, Tensor.__abs__ = elementwise.neg, elementwise.abs
+Tensor.__getitem__, Tensor.__setitem__ = indexing.getitem, setitem
+Tensor.__len__, Tensor.__repr__, Tensor.__array__ = length, text, array
+Tensor.__iter__ = lambda self: (self[i] for i in range(length(self)))
+Tensor.__bool__ = lambda self: bool(self.data)
+Tensor.__float__ = lambda self: float(self.data)
+Tensor.__int__ = Tensor.__index__ = lambda self: int(self.data)
+Tensor.__hash__ = object.__hash__
+
+Tensor.matmul, Tensor.clone = matrix.matmul, shapes.copy
+Tensor.argmax, Tensor.argmin = indexing.argmax, indexing.argmin
+Tensor.max = lambda self, dim=None, keepdim=False: (
+    reductions.amax(self) if dim is None else indexing.max(self, dim, keepdim))
+Tensor.min = lambda self, dim=None, keepdim=False: (
+    reductions.amin(self) if dim is None else indexing.min(self, dim, keepdim))
+Tensor.reshape = Tensor.view = lambda self, *shape: shapes.reshape(self, sizes(shape))
+Tensor.expand = lambda self, *shape: shapes.expand(self, sizes(shape))
+Tensor.permute = lambda self, *dims: shapes.permute(self, sizes(dims))
+Tensor.T = property(lambda self: shapes.permute(self, tuple(reversed(range(self.ndim)))))
+Tensor.mT = property(lambda self: shapes.transpose(self, -1, -2))
+Tensor.device = property(lambda self: backend.device_of(self.data))
+Tensor.is_leaf = property(lambda self: self.node is None)
+Tensor.detach, Tensor.item, Tensor.numpy, Tensor.requires_grad_ = detach, item, numpy, requires_grad_
+Tensor.numel, Tensor.dim = (lambda self: self.data.size), (lambda self: self.data.ndim)
+Tensor.size, Tensor.to = size, to
+Tensor.float = lambda self: to(self, backend.float32)
+Tensor.double = lambda self: to(self, backend.float64)

@@ -1,0 +1,114 @@
+"""Reductions: many numbers in, fewer out. Each number that went in gets its share of the gradient.
+
+`dim` is None (all dimensions), a number, or a tuple; with `keepdim` the reduced dimensions stay,
+with size 1.
+"""
+
+import math
+
+from ..backend import array_module
+from ..tensor import op
+from .elementwise import abs, exp, pow, sqrt
+from .shapes import dims_of, expand, keepdim_shape, mask, reshape
+
+
+def spread(g, x, dim):
+    """The gradient of a reduction over `dim`, with the reduced dimensions back at size 1."""
+    return reshape(g, keepdim_shape(x, dim))
+
+
+@op(lambda g, out, x, dim=None, keepdim=False: expand(spread(g, x, dim), x.shape))
+def sum(x, dim=None, keepdim=False):
+    return x.sum(axis=dims_of(x, dim), keepdims=keepdim)
+
+
+def tied(x, out, dim):
+    """1/k at each of the k places where `x` equals its extreme `out`, else 0: ties share equally."""
+    at = mask(x == spread(out, x, dim), x)
+    return at / sum(at, dim, True)
+
+
+@op(lambda g, out, x, dim=None, keepdim=False: spread(g, x, dim) * tied(x, out, dim))
+def amax(x, dim=None, keepdim=False):
+    """The largest value. Ties share the gradient equally."""
+    return x.max(axis=dims_of(x, dim), keepdims=keepdim)
+
+
+@op(lambda g, out, x, dim=None, keepdim=False: spread(g, x, dim) * tied(x, out, dim))
+def amin(x, dim=None, keepdim=False):
+    """The smallest value. Ties share the gradient equally."""
+    return x.min(axis=dims_of(x, dim), keepdims=keepdim)
+
+
+def peak(x, dim):
+    """The largest value along `dim`, or 0 where that is infinite: what to subtract before exp."""
+    top = x.max(axis=dims_of(x, dim), keepdims=True)
+    return array_module(x).where(array_module(x).isfinite(top), top, 0)
+
+
+@op(lambda g, out, x, dim, keepdim=False: spread(g, x, dim) * softmax(x, dim))
+def logsumexp(x, dim, keepdim=False):
+    """log sum exp(x), shifted by the largest value, so that nothing overflows."""
+    xp, top = array_module(x), peak(x, dim)
+    total = xp.log(xp.exp(x - top).sum(axis=dims_of(x, dim), keepdims=True)) + top
+    return total if keepdim else total.squeeze(dims_of(x, dim))
+
+
+@op(lambda g, out, x, dim: out * (g - sum(g * out, dim, True)))
+def softmax(x, dim):
+    """exp(x) / sum exp(x) along `dim`."""
+    powers = array_module(x).exp(x - peak(x, dim))
+    return powers / powers.sum(axis=dims_of(x, dim), keepdims=True)
+
+
+@op(lambda g, out, x, dim: g - exp(out) * sum(g, dim, True))
+def log_softmax(x, dim):
+    """x - log sum exp(x) along `dim`: the logarithm of softmax, never of a rounded zero."""
+    return x - logsumexp(x, dim, True)
+
+
+def unit(g, x, out, dim):
+    """g x / |x|, and 0 where |x| = 0."""
+    length = spread(out, x, dim)
+    return spread(g, x, dim) * x / (length + mask(length == 0, g))
+
+
+@op(lambda g, out, x, dim=None, keepdim=False: unit(g, x, out, dim))
+def _euclidean(x, dim=None, keepdim=False):
+    return array_module(x).sqrt((x * x).sum(axis=dims_of(x, dim), keepdims=keepdim))
+
+
+# What follows is composed from primitives.
+
+def norm(x, p=2, dim=None, keepdim=False):
+    """The p-norm, (sum |x|^p)^(1/p). Its gradient where all of x is 0 is taken as 0."""
+    if p == 2:
+        return _euclidean(x, dim, keepdim)
+    if p == math.inf:
+        return amax(abs(x), dim, keepdim)
+    if p == 1:
+        return sum(abs(x), dim, keepdim)
+    return pow(sum(pow(abs(x), p), dim, keepdim), 1 / p)
+
+
+def count(x, dim):
+    """How many numbers a reduction of `x` over `dim` takes together."""
+    return math.prod([x.shape[i] for i in dims_of(x, dim)])
+
+
+def mean(x, dim=None, keepdim=False):
+    """The average; of nothing it is nan."""
+    n = count(x, dim)
+    return sum(x, dim, keepdim) * (1 / n if n else math.nan)
+
+
+def var(x, dim=None, correction=1, keepdim=False):
+    """The variance: the squared distances from the mean, summed and divided by n - `correction`."""
+    centred = x - mean(x, dim, True)
+    rest = count(x, dim) - correction
+    return sum(centred * centred, dim, keepdim) * (1 / rest if rest > 0 else math.inf)
+
+
+def std(x, dim=None, correction=1, keepdim=False):
+    """The standard deviation: the square root of `var`."""
+    return sqrt(var(x, dim, correction, keepdim))

@@ -1,0 +1,169 @@
+"""Shapes: moving, repeating and cutting numbers without computing with them.
+
+Each of these is linear, so its rule is its transpose: what was repeated is summed, what was cut
+out is padded, what was moved is moved back.
+"""
+
+import builtins
+import math
+
+from .. import backend
+from ..backend import array_module, is_array
+from ..tensor import op
+
+
+def same_sum(x, shape):
+    """The array `x` summed to `shape`, the reverse of broadcasting."""
+    lead = x.ndim - len(shape)
+    axes = tuple([i for i in range(x.ndim) if i < lead or x.shape[i] != shape[i - lead]])
+    return x.sum(axis=axes).reshape(shape) if axes else x
+
+
+@op(lambda g, out, x, shape: sum_to(g, x.shape))
+def expand(x, shape):
+    """`x` broadcast to `shape`, as NumPy broadcasts. -1 keeps the size of a dimension."""
+    lead = len(shape) - x.ndim
+    shape = tuple([x.shape[i - lead] if n == -1 else n for i, n in enumerate(shape)])
+    return array_module(x).broadcast_to(x, shape)
+
+
+@op(lambda g, out, x, shape: expand(g, x.shape))
+def sum_to(x, shape):
+    """`x` summed over the dimensions that broadcasting from `shape` would have repeated."""
+    return same_sum(x, shape)
+
+
+@op(lambda g, out, x, shape: reshape(g, x.shape))
+def reshape(x, shape):
+    """The same numbers in another shape; one size may be -1."""
+    return x.reshape(shape)
+
+
+@op(lambda g, out, x, dims: permute(g, inverse(dims)))
+def permute(x, dims):
+    """The dimensions in a new order."""
+    return x.transpose(dims)
+
+
+def inverse(dims):
+    """The permutation that undoes `dims`."""
+    dims = [d % len(dims) for d in dims]
+    return tuple([dims.index(i) for i in range(len(dims))])
+
+
+@op(lambda g, out, x, dims: flip(g, dims))
+def flip(x, dims):
+    """`x` reversed along `dims`."""
+    return array_module(x).flip(x, dims)
+
+
+@op(lambda g, out, x, widths, value=0.0: g[tuple([slice(low, low + n) for (low, _), n in zip(widths, x.shape)])])
+def pad(x, widths, value=0.0):
+    """`x` with `value` around it: `widths` gives (before, after) for each dimension."""
+    return array_module(x).pad(x, widths, constant_values=value)
+
+
+@op(lambda g, out, x: g)
+def copy(x):
+    """The same numbers in memory of their own, in the same order."""
+    return x.copy(order="K")
+
+
+@op(lambda g, out, x, dtype=None, device=None: to(g, x.dtype, x.device))
+def to(x, dtype=None, device=None):
+    """`x` in another dtype or on another device ("cpu", "cuda")."""
+    x = x if dtype is None else x.astype(dtype, copy=False)
+    return x if device is None else backend.to_device(x, device)
+
+
+@op(rest=lambda i: lambda g, out, *xs, dim=0: g[piece(xs, dim, i)])
+def _cat(*xs, dim=0):
+    return array_module(xs[0]).concatenate(xs, axis=dim)
+
+
+def piece(xs, dim, i):
+    """The index of the i-th of the arrays `xs` in their concatenation."""
+    start = builtins.sum([x.shape[dim] for x in xs[:i]])
+    return (slice(None),) * (dim % xs[i].ndim) + (slice(start, start + xs[i].shape[dim]),)
+
+
+# What follows is composed from the primitives above.
+
+def cat(tensors, dim=0):
+    """`tensors` joined along the existing dimension `dim`."""
+    return _cat(*tensors, dim=dim)
+
+
+def stack(tensors, dim=0):
+    """`tensors` of one shape joined along a new dimension `dim`."""
+    return cat([unsqueeze(x, dim) for x in tensors], dim)
+
+
+def split(x, split_size, dim=0):
+    """`x` cut along `dim` into pieces of `split_size` (the last may be smaller), or of the sizes listed."""
+    n = x.shape[dim]
+    sizes = split_size if isinstance(split_size, (tuple, list)) else [
+        builtins.min(split_size, n - start) for start in range(0, n, split_size)]
+    if builtins.sum(sizes) != n:
+        raise ValueError(f"split: the sizes {sizes} add up to {builtins.sum(sizes)}, but dimension {dim} has {n}")
+    lead = (slice(None),) * (dim % x.ndim)
+    stops = [builtins.sum(sizes[:i + 1]) for i in range(len(sizes))]
+    return tuple([x[lead + (slice(stop - size, stop),)] for size, stop in zip(sizes, stops)])
+
+
+def chunk(x, chunks, dim=0):
+    """`x` cut along `dim` into at most `chunks` pieces of equal size (the last may be smaller)."""
+    return split(x, builtins.max(1, -(-x.shape[dim] // chunks)), dim)
+
+
+def transpose(x, dim0, dim1):
+    """`x` with two dimensions exchanged."""
+    dims = list(range(x.ndim))
+    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    return permute(x, tuple(dims))
+
+
+def squeeze(x, dim=None):
+    """`x` without its dimensions of size 1, or without `dim` if that has size 1."""
+    drop = range(x.ndim) if dim is None else dims_of(x, dim)
+    return reshape(x, tuple([n for i, n in enumerate(x.shape) if not (i in drop and n == 1)]))
+
+
+def unsqueeze(x, dim):
+    """`x` with a new dimension of size 1 at `dim`."""
+    dim = dim % (x.ndim + 1)
+    return reshape(x, x.shape[:dim] + (1,) + x.shape[dim:])
+
+
+def flatten(x, start_dim=0, end_dim=-1):
+    """`x` with the dimensions from `start_dim` to `end_dim` made one."""
+    if not x.ndim:
+        return reshape(x, (1,))
+    start, end = start_dim % x.ndim, end_dim % x.ndim
+    return reshape(x, x.shape[:start] + (math.prod(x.shape[start:end + 1]),) + x.shape[end + 1:])
+
+
+def dims_of(x, dim):
+    """`dim` (None, a number, or several) as a tuple of non-negative dimensions of `x`."""
+    if dim is None:
+        return tuple(range(x.ndim))
+    dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+    for d in dims:
+        if not -builtins.max(x.ndim, 1) <= d < builtins.max(x.ndim, 1):
+            raise IndexError(f"dimension {d} is out of range for a tensor of {x.ndim} dimensions")
+    return tuple([d % x.ndim for d in dims]) if x.ndim else ()
+
+
+def keepdim_shape(x, dim):
+    """The shape of `x` with the dimensions `dim` reduced to 1."""
+    dims = dims_of(x, dim)
+    return tuple([1 if i in dims else n for i, n in enumerate(x.shape)])
+
+
+def mask(condition, like):
+    """The truth of `condition` (an array or a Tensor) as 0.0 and 1.0 in the dtype of `like`.
+
+    A constant: where a condition flips, no derivative exists, and everywhere else it is zero.
+    """
+    condition = condition.data if hasattr(condition, "requires_grad") else condition
+    return condition.astype(like.dtype) if is_array(condition) else float(condition)

@@ -1,0 +1,293 @@
+"""Floor 4: how parameters move. Names, arguments and defaults are those of `torch.optim`.
+
+Every optimiser goes over a parameter in pieces of 32,768 numbers: a piece and its state stay in the
+processor's cache through all the steps of an update. Parameters without a gradient are skipped.
+There are no parameter groups: `optimizer.lr` is the learning rate of all.
+"""
+
+import math
+
+from .backend import array_module, to_device
+from .tensor import Tensor
+
+PIECE = 32768
+
+
+def pieces(*arrays):
+    """Arrays of one shape, cut into flat pieces that share their memory."""
+    if not all([a.flags.c_contiguous for a in arrays[1:]]) or not arrays[0].flags.c_contiguous:
+        yield arrays
+        return
+    flat = [a.reshape(-1) for a in arrays]
+    for start in range(0, flat[0].size, PIECE):
+        yield [a[start:start + PIECE] for a in flat]
+
+
+class Optimizer:
+    """What all optimisers share. A subclass has `names`, the arrays it keeps for a parameter, and `update`."""
+
+    names = ()
+
+    def __init__(self, params, lr, weight_decay=0.0):
+        self.params = list(params)
+        if not self.params:
+            raise ValueError(f"{type(self).__name__}: got no parameters to optimise")
+        if lr < 0 or weight_decay < 0:
+            raise ValueError(f"{type(self).__name__}: lr is {lr} and weight_decay {weight_decay}; "
+                             "neither may be negative")
+        self.lr, self.weight_decay = lr, weight_decay
+        self.state = [{} for _ in self.params]     # for each parameter: the number of steps, and its arrays
+
+    def zero_grad(self):
+        """Forget all gradients."""
+        for p in self.params:
+            p.grad = None
+
+    def step(self):
+        """Move every parameter that has a gradient, in place."""
+        for p, state in zip(self.params, self.state):
+            if p.grad is None:
+                continue
+            if not state:
+                zeros = array_module(p.data).zeros_like
+                state.update({"step": 0}, **{name: zeros(p.data) for name in self.names})
+            state["step"] += 1
+            for x, g, *kept in pieces(p.data, p.grad.data, *[state[name] for name in self.names]):
+                if self.weight_decay:
+                    g = self.decay(x, g)
+                self.update(x, g, state["step"], *kept)
+            p.version[0] += 1
+
+    def decay(self, x, g):
+        """The gradient with that of weight_decay |x|^2 / 2 added."""
+        return g + self.weight_decay * x
+
+    def update(self, x, g, step, *kept):
+        """Move `x` in place, given its gradient and the arrays that are kept for it."""
+        raise NotImplementedError
+
+    def state_dict(self):
+        """{"lr": ..., "state": {parameter number: {"step": ..., name: array}}}."""
+        return {"lr": self.lr, "state": {str(i): dict(state) for i, state in enumerate(self.state) if state}}
+
+    def load_state_dict(self, state_dict):
+        """Take over a saved state: the arrays are copied, after their names and shapes were checked."""
+        fresh = [{} for _ in self.params]
+        for i, state in state_dict["state"].items():
+            if int(i) >= len(self.params) or set(state) != {"step", *self.names}:
+                raise ValueError(f"load_state_dict: {type(self).__name__} over {len(self.params)} parameters does not "
+                                 f"fit a state for parameter {i} with {sorted(state)}")
+            p = self.params[int(i)]
+            for name in self.names:
+                if state[name].shape != p.shape:
+                    raise ValueError(f"load_state_dict: {name} of parameter {i} has shape {state[name].shape}, "
+                                     f"but the parameter has {p.shape}")
+            device = "cpu" if array_module(p.data).__name__ == "numpy" else "cuda"
+            fresh[int(i)] = {"step": int(state["step"]), **{
+                name: to_device(state[name], device).astype(p.dtype, copy=True) for name in self.names}}
+        self.lr, self.state = float(state_dict["lr"]), fresh
+
+
+class SGD(Optimizer):
+    """x -= lr b, with b = momentum b + (1 - dampening) g; Nesterov takes g + momentum b (Sutskever et al. 2013)."""
+
+    def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
+        super().__init__(params, lr, weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError(f"SGD: nesterov needs momentum above 0 and no dampening, got {momentum} and {dampening}")
+        self.momentum, self.dampening, self.nesterov = momentum, dampening, nesterov
+        self.names = ("momentum_buffer",) if momentum else ()
+
+    def update(self, x, g, step, b=None):
+        if b is not None:
+            b *= self.momentum
+            b += g if step == 1 else (1 - self.dampening) * g
+            g = g + self.momentum * b if self.nesterov else b
+        x -= self.lr * g
+
+
+class Adagrad(Optimizer):
+    """x -= lr g / (sqrt(sum of all g^2) + eps) (Duchi et al. 2011)."""
+
+    names = ("sum",)
+
+    def __init__(self, params, lr=1e-2, lr_decay=0.0, weight_decay=0.0, eps=1e-10):
+        super().__init__(params, lr, weight_decay)
+        self.lr_decay, self.eps = lr_decay, eps
+
+    def update(self, x, g, step, total):
+        total += g * g
+        x -= self.lr / (1 + (step - 1) * self.lr_decay) * g / (array_module(x).sqrt(total) + self.eps)
+
+
+class RMSprop(Optimizer):
+    """x -= lr g / (sqrt(v) + eps), v a running mean of g^2, or with `centered` the variance (Hinton 2012, lecture 6)."""
+
+    def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False):
+        super().__init__(params, lr, weight_decay)
+        self.alpha, self.eps, self.momentum, self.centered = alpha, eps, momentum, centered
+        self.names = ("square_avg",) + ("grad_avg",) * bool(centered) + ("momentum_buffer",) * bool(momentum)
+
+    def update(self, x, g, step, square, *kept):
+        square *= self.alpha
+        square += (1 - self.alpha) * g * g
+        spread = square
+        if self.centered:
+            average = kept[0]
+            average += (1 - self.alpha) * (g - average)
+            spread = square - average * average
+        change = g / (array_module(x).sqrt(spread) + self.eps)
+        if self.momentum:
+            b = kept[-1]
+            b *= self.momentum
+            b += change
+            change = b
+        x -= self.lr * change
+
+
+class Adam(Optimizer):
+    """x -= lr m' / (sqrt(v') + eps), m and v running means of g and g^2 (Kingma and Ba 2015, algorithm 1).
+
+    Both means start at 0; m' = m / (1 - beta1^t) and v' = v / (1 - beta2^t) correct that. Here the
+    corrections are folded into the step size and eps (section 2), which saves two passes over memory.
+    """
+
+    names = ("exp_avg", "exp_avg_sq")
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        super().__init__(params, lr, weight_decay)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{type(self).__name__}: betas are {betas}, but each must lie in [0, 1)")
+        self.betas, self.eps = tuple(betas), eps
+
+    def update(self, x, g, step, m, v):
+        beta1, beta2 = self.betas
+        correction = math.sqrt(1 - beta2 ** step)
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        square = g * g
+        square *= 1 - beta2
+        v += square
+        root = array_module(x).sqrt(v, out=square)
+        root += self.eps * correction
+        change = array_module(x).divide(m, root, out=root)
+        change *= self.lr * correction / (1 - beta1 ** step)
+        x -= change
+
+
+class AdamW(Adam):
+    """Adam that shrinks the weights themselves, x *= 1 - lr weight_decay, not the gradient (Loshchilov and Hutter 2019)."""
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def decay(self, x, g):
+        x *= 1 - self.lr * self.weight_decay
+        return g
+
+
+# Learning-rate schedules: `step()` after each epoch sets optimizer.lr = factor(epoch) * the first lr.
+
+class LRScheduler:
+    """A learning rate that follows `factor(epoch)`, epoch 0, 1, 2, ..."""
+
+    def __init__(self, optimizer):
+        self.optimizer, self.base_lr, self.last_epoch = optimizer, optimizer.lr, -1
+        self.step()
+
+    def factor(self, epoch):
+        raise NotImplementedError
+
+    def step(self):
+        self.last_epoch += 1
+        self.optimizer.lr = self.base_lr * self.factor(self.last_epoch)
+
+    def get_last_lr(self):
+        return [self.optimizer.lr]
+
+    def state_dict(self):
+        return {"base_lr": self.base_lr, "last_epoch": self.last_epoch}
+
+    def load_state_dict(self, state_dict):
+        self.base_lr, self.last_epoch = state_dict["base_lr"], state_dict["last_epoch"] - 1
+        self.step()
+
+
+class LambdaLR(LRScheduler):
+    """factor = lr_lambda(epoch)."""
+
+    def __init__(self, optimizer, lr_lambda):
+        self.factor = lr_lambda
+        super().__init__(optimizer)
+
+
+class StepLR(LRScheduler):
+    """factor = gamma^(epoch // step_size): a drop every `step_size` epochs."""
+
+    def __init__(self, optimizer, step_size, gamma=0.1):
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer)
+
+    def factor(self, epoch):
+        return self.gamma ** (epoch // self.step_size)
+
+
+class ExponentialLR(LRScheduler):
+    """factor = gamma^epoch."""
+
+    def __init__(self, optimizer, gamma):
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def factor(self, epoch):
+        return self.gamma ** epoch
+
+
+class CosineAnnealingLR(LRScheduler):
+    """From lr down to eta_min in T_max epochs, along half a cosine (Loshchilov and Hutter 2017, eq. 5)."""
+
+    def __init__(self, optimizer, T_max, eta_min=0.0):
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer)
+
+    def factor(self, epoch):
+        low = self.eta_min / self.base_lr
+        return low + (1 - low) * (1 + math.cos(math.pi * epoch / self.T_max)) / 2
+
+
+class LinearLR(LRScheduler):
+    """A warm-up: the factor goes in a straight line from start_factor to end_factor in `total_iters` epochs."""
+
+    def __init__(self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5):
+        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
+        super().__init__(optimizer)
+
+    def factor(self, epoch):
+        done = min(epoch, self.total_iters) / self.total_iters
+        return self.start_factor + (self.end_factor - self.start_factor) * done
+
+
+# Gradient clipping, the first help against exploding gradients
+
+def grad_norm(parameters):
+    """The Euclidean norm of all gradients taken together, as a Python number."""
+    return math.sqrt(sum([float((p.grad.data * p.grad.data).sum()) for p in parameters if p.grad is not None]))
+
+
+def clip_grad_norm_(parameters, max_norm):
+    """Scale all gradients so that their common norm is at most `max_norm` (Pascanu et al. 2013). Returns the old norm."""
+    parameters = list(parameters)
+    norm = grad_norm(parameters)
+    scale = min(1.0, max_norm / (norm + 1e-6))
+    for p in parameters:
+        if p.grad is not None:
+            p.grad = Tensor(p.grad.data * scale)
+    return norm
+
+
+def clip_grad_value_(parameters, clip_value):
+    """Limit every single number of the gradients to [-clip_value, clip_value]."""
+    for p in parameters:
+        if p.grad is not None:
+            p.grad = Tensor(p.grad.data.clip(-clip_value, clip_value))

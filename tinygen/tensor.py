@@ -1,0 +1,272 @@
+"""Floor 1: the heart. An array that remembers where it came from, and the walk back.
+
+A `Tensor` wraps an array. `@op` turns a function on arrays into a *primitive*: called with Tensors
+it computes, and records a `Node` with its arguments. `backward` and `grad` walk the nodes from the
+newest to the oldest and apply the chain rule (reverse-mode differentiation, Linnainmaa 1970).
+
+A primitive has one *derivative rule* per argument. A rule gets `g` (the gradient of the final
+result with respect to the primitive's output), `out` (that output) and the arguments. It is written
+with operators and our own functions, which take arrays and Tensors alike. So one rule has two
+speeds: backward hands it raw arrays; with `create_graph=True` it hands it Tensors, and then the
+rule is recorded too and can be differentiated again.
+"""
+
+import contextlib
+import functools
+import itertools
+
+import numpy as np
+
+from . import backend
+
+OPS = []              # every primitive that @op decorated: the gradient checks walk this list
+_serial = itertools.count()
+_recording = True     # False inside no_grad()
+
+
+class Tensor:
+    """An array with a gradient. `ops/methods.py` gives it its operators and its other methods.
+
+    `data` is the raw array and `grad` a Tensor or None. `node` is the operation that made this
+    tensor, None for a leaf (a parameter or a constant). `version` is a list of one number, shared
+    by all tensors on the same memory, that counts changes made in place.
+    """
+
+    __slots__ = ("data", "grad", "requires_grad", "node", "version", "__weakref__")
+    __array_ufunc__ = None   # so that ndarray * Tensor asks Tensor.__rmul__, and np.exp(Tensor) raises
+
+    def __init__(self, data, requires_grad=False, node=None, version=None):
+        self.data = np.asarray(data) if isinstance(data, np.generic) else data
+        self.grad = None
+        self.requires_grad = requires_grad
+        self.node = node
+        self.version = [0] if version is None else version
+
+    shape = property(lambda self: self.data.shape)
+    ndim = property(lambda self: self.data.ndim)
+    dtype = property(lambda self: self.data.dtype)
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False):
+        """Add d(self)/d(leaf), times `gradient`, to the `grad` of every leaf that wants one."""
+        for leaf, g in _walk([self], [gradient], None, retain_graph, create_graph).items():
+            g = g if create_graph else Tensor(g)
+            leaf.grad = g if leaf.grad is None else leaf.grad + g
+
+
+def raw(x):
+    """The arrays behind `x`: a Tensor, or a tuple or list with Tensors in it."""
+    if isinstance(x, (tuple, list)):
+        return type(x)([raw(item) for item in x])
+    return x.data if isinstance(x, Tensor) else x
+
+
+class Node:
+    """One recorded operation.
+
+    In `args` a Tensor stands where a gradient is wanted and a raw array where none is. That is
+    decided now, so a network frozen for this step stays frozen in this graph. `out` is the raw
+    output (not the Tensor, which would be a reference cycle), `kept` what the body saved for its
+    rules, `versions` the version of all memory that the rules may read.
+    """
+
+    __slots__ = ("serial", "op", "args", "options", "out", "kept", "versions")
+
+    def __init__(self, op, args, options, out, kept, tensors):
+        self.serial, self.op, self.args, self.options = next(_serial), op, args, options
+        self.out, self.kept = out, kept
+        self.versions = [(t.version, t.version[0]) for t in tensors]
+
+    def parents(self):
+        """(i, what made argument i: its node, or the leaf itself) where a gradient is wanted."""
+        return [(i, a.node or a) for i, a in enumerate(self.args) if isinstance(a, Tensor)]
+
+    def release(self):
+        self.args = self.options = self.out = self.kept = self.versions = None
+
+
+def op(*rules, rest=None, keeps=False):
+    """Make a primitive of a function on arrays: one derivative rule for each leading argument.
+
+    A rule is called as `rule(g, out, *arguments)` with the arguments of the body. `rest(i)` gives
+    the rule of argument i of a primitive that takes any number of them (`cat`). With `keeps=True`
+    the body returns `(out, kept)` and the rules get `kept=`: what the body kept, or None when the
+    rule itself is recorded. Then it must compute the value from the arguments, because a kept value
+    is a constant, and the derivative of a constant is zero.
+
+    Called with arrays alone, a primitive is simply its body. That is what makes rules fast.
+    """
+    def decorate(body):
+        count = None if rest else len(rules)
+
+        @functools.wraps(body)
+        def primitive(*args, **options):
+            tensors = [a for a in args[:count] if isinstance(a, Tensor)]
+            if not tensors:
+                return body(*args, **options)[0] if keeps else body(*args, **options)
+            arrays = _same_dtype(primitive, args, tensors[0].data.dtype)
+            out, kept = body(*arrays, **options) if keeps else (body(*arrays, **options), None)
+            if out.dtype is backend.float64 and tensors[0].data.dtype.kind != "f":
+                out = out.astype(backend.default_dtype)    # such as the quotient of two integers
+            result = Tensor(out)
+            if out.base is not None and backend.array_module(out).may_share_memory(out, arrays[0]):
+                result.version = tensors[0].version
+            if _recording and any([t.requires_grad for t in tensors]):
+                for i, a in enumerate(args[:count]):
+                    if isinstance(a, Tensor) and a.requires_grad:
+                        arrays[i] = a
+                result.node = Node(primitive, arrays, options, out, kept, [*tensors, result])
+                result.requires_grad = True
+            return result
+
+        primitive.rule = rest or rules.__getitem__
+        primitive.count, primitive.keeps = count, keeps
+        OPS.append(primitive)
+        return primitive
+    return decorate
+
+
+def _same_dtype(primitive, args, dtype):
+    """The raw arrays behind `args`, the differentiable ones in one floating dtype: nothing promotes."""
+    arrays = [a.data if isinstance(a, Tensor) else a for a in args]
+    for i, x in enumerate(arrays[:primitive.count]):
+        if not backend.is_array(x) or x.dtype is dtype:
+            continue
+        if isinstance(args[i], Tensor) and x.dtype.kind == "f" and x.dtype != dtype:
+            if dtype.kind != "f":
+                return _same_dtype(primitive, args, x.dtype)
+            raise TypeError(f"{primitive.__name__}: got tensors of {dtype} and {x.dtype}, which do not mix; "
+                            "convert one with .float() or .double()")
+        if dtype.kind == "f":
+            arrays[i] = x.astype(dtype)
+    return arrays
+
+
+def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
+    """Reverse-mode differentiation: {node or leaf: gradient} of `inputs`, or of all leaves (None).
+
+    The order of creation is a topological order: every node was made after its arguments. So the
+    nodes are visited from the newest to the oldest, and the gradient of each is complete when its
+    turn comes. It is a loop, so a long chain does not meet Python's recursion limit.
+    """
+    gradients, ours = {}, set()      # `ours`: sums that were made here, so they may grow in place
+
+    def add(key, g):
+        if key in ours:
+            gradients[key] += g
+        elif key in gradients:
+            gradients[key] = gradients[key] + g
+            if not create_graph:
+                ours.add(key)
+        else:
+            gradients[key] = g
+
+    for output, g in zip(outputs, grad_outputs):
+        add(output.node or output, _first_gradient(output, g, create_graph))
+    nodes = _reachable([output.node for output in outputs if output.node])
+    targets = set() if inputs is None else {t.node or t for t in inputs}
+    needed = set(targets)            # with `inputs`, only what lies between them and the outputs
+    if inputs is not None:
+        between = []
+        for node in nodes:
+            if any([parent in needed for _, parent in node.parents()]):
+                needed.add(node)
+                between.append(node)
+        nodes = between
+    with set_grad_enabled(create_graph):
+        while nodes:
+            node = nodes.pop()
+            g = gradients[node] if node in targets else gradients.pop(node)
+            ours.discard(node)
+            if any([cell[0] != number for cell, number in node.versions]):
+                raise RuntimeError(f"{node.op.__name__}: an input was changed in place after the operation was "
+                                   "recorded (by an optimiser step, load_state_dict or item assignment), so its "
+                                   "gradient would be wrong; compute the result again before backward")
+            options = dict(node.options, kept=None if create_graph else node.kept) if node.op.keeps else node.options
+            args = node.args if create_graph else [a.data if isinstance(a, Tensor) else a for a in node.args]
+            out = Tensor(node.out, True, node) if create_graph else node.out
+            for i, parent in node.parents():
+                if inputs is not None and parent not in needed:
+                    continue
+                part = node.op.rule(i)(g, out, *args, **options)
+                if part.shape != args[i].shape:
+                    raise RuntimeError(f"{node.op.__name__}: the rule of argument {i} gave a gradient of shape "
+                                       f"{part.shape} for an argument of shape {args[i].shape}")
+                if not create_graph and isinstance(parent, Tensor) and (part is g or part.base is not None):
+                    part = part.copy()       # a leaf's gradient shares its memory with nothing
+                add(parent, part)
+            if not (create_graph if retain_graph is None else retain_graph):
+                node.release()
+    return gradients
+
+
+def _first_gradient(output, g, create_graph):
+    """What the walk starts from: `g`, or 1 where the output is a single number."""
+    if not output.requires_grad:
+        raise RuntimeError("backward: this tensor does not depend on anything that requires a gradient")
+    if g is None and output.data.size != 1:
+        raise RuntimeError(f"backward: the output has shape {output.shape}, and a gradient of 1 is implied only "
+                           "for a single number; reduce it with sum() or mean(), or pass the gradient")
+    g = Tensor(backend.array_module(output.data).ones_like(output.data)) if g is None else g
+    if g.shape != output.shape:
+        raise RuntimeError(f"backward: the gradient has shape {g.shape}, but the output has {output.shape}")
+    return g if create_graph else raw(g)
+
+
+def _reachable(start):
+    """All nodes that `start` depends on, oldest first."""
+    seen, todo = set(), start
+    while todo:
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            if node.args is None:
+                raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this graph; "
+                                   "pass retain_graph=True there to walk it twice")
+            todo += [parent for _, parent in node.parents() if isinstance(parent, Node)]
+    return sorted(seen, key=lambda node: node.serial)
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False):
+    """The gradients of the sum of `outputs` with respect to each of `inputs`, as a tuple of Tensors.
+
+    `grad_outputs` are the vectors that multiply the Jacobians from the left (1 for single numbers).
+    With `create_graph=True` the results can be differentiated again. An input that the outputs do
+    not depend on is an error; with `allow_unused=True` its gradient is None.
+    """
+    outputs, inputs, grad_outputs = [list(x) if isinstance(x, (tuple, list)) else [x]
+                                     for x in (outputs, inputs, grad_outputs)]
+    if grad_outputs[0] is None:
+        grad_outputs = [None] * len(outputs)
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(f"grad: got {len(outputs)} outputs and {len(grad_outputs)} grad_outputs; pass one for each")
+    gradients = _walk(outputs, grad_outputs, inputs, retain_graph, create_graph)
+    results = [gradients.get(t.node or t) for t in inputs]
+    if not allow_unused and any([g is None for g in results]):
+        raise RuntimeError("grad: the outputs do not depend on input number "
+                           f"{[g is None for g in results].index(True)}; allow_unused=True gives None for it")
+    return tuple([g if g is None or create_graph else Tensor(g) for g in results])
+
+
+@contextlib.contextmanager
+def set_grad_enabled(mode):
+    """Record operations (True) or not (False) inside this block. Also a decorator."""
+    global _recording
+    before, _recording = _recording, mode
+    try:
+        yield
+    finally:
+        _recording = before
+
+
+def is_grad_enabled():
+    return _recording
+
+
+def no_grad():
+    """Record nothing inside this block: for evaluation and updates. Also a decorator."""
+    return set_grad_enabled(False)
+
+
+def enable_grad():
+    """Record operations inside this block, even within `no_grad()`. Also a decorator."""
+    return set_grad_enabled(True)
