@@ -7,18 +7,27 @@ parameters and of noise that does not depend on them, so that gradients flow: th
 
 import math
 
+import numpy as np
+
 from . import creation
 from .backend import array_module
 from .functional import binary_cross_entropy_with_logits, one_hot
-from .ops import exp, expand, log, log_softmax, sigmoid, softplus, sum, where
+from .ops import clip, exp, expand, log, log1p, log_softmax, sigmoid, softplus, sum, where
 from .tensor import Tensor, raw
+
+
+def as_tensors(*parameters):
+    """Parameters as floating tensors: numbers take the dtype and the place of the first tensor beside them."""
+    like = next((p for p in parameters if isinstance(p, Tensor) and p.dtype.kind == "f"), creation.zeros(()))
+    return [p if isinstance(p, Tensor) and p.dtype.kind == "f" else
+            creation.tensor(p, dtype=like.dtype, device=like.device) for p in parameters]
 
 
 class Normal:
     """N(loc, scale^2), elementwise. `scale` is the standard deviation: exp(log_var / 2), not exp(log_var)."""
 
     def __init__(self, loc, scale):
-        self.loc, self.scale = (x if isinstance(x, Tensor) else creation.tensor(x) for x in (loc, scale))
+        self.loc, self.scale = as_tensors(loc, scale)
         if bool((raw(self.scale) <= 0).any()):
             raise ValueError("Normal: scale has entries of 0 or less; it is a standard deviation")
 
@@ -47,8 +56,14 @@ class Bernoulli:
     def __init__(self, probs=None, logits=None):
         if (probs is None) == (logits is None):
             raise ValueError("Bernoulli: pass either probs or logits")
-        self.logits = log(probs) - log(1 - probs) if logits is None else logits
-        self.probs = sigmoid(logits) if probs is None else probs
+        if logits is not None:
+            self.logits, = as_tensors(logits)
+            self.probs = sigmoid(self.logits)
+        else:
+            self.probs, = as_tensors(probs)
+            tiny = float(np.finfo(self.probs.dtype).eps)     # logits stay finite where p is 0 or 1
+            inside = clip(self.probs, tiny, 1 - tiny)
+            self.logits = log(inside) - log1p(-inside)
 
     def sample(self, sample_shape=()):
         shape = tuple(sample_shape) + self.logits.shape
@@ -71,7 +86,8 @@ class Categorical:
     def __init__(self, probs=None, logits=None):
         if (probs is None) == (logits is None):
             raise ValueError("Categorical: pass either probs or logits")
-        self.logits = log_softmax(log(probs) if logits is None else logits, -1)
+        given, = as_tensors(logits if probs is None else probs)
+        self.logits = log_softmax(given if probs is None else log(given), -1)
         self.probs = exp(self.logits)
 
     def sample(self, sample_shape=()):

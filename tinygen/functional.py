@@ -7,9 +7,10 @@ import math
 
 from . import backend, conv
 from .backend import array_module
-from .ops import (amax, batch_norm as normalise_batch, exp, expand, flatten, getitem, leaky_relu, linear, log,
-                  log_softmax, logsumexp, maximum, mean, pad as pad_all, relu, reshape, scatter_add, sigmoid, silu,
-                  softmax, softplus, sqrt, sum, tanh, var)
+from .ops import (abs, batch_norm as normalise_batch, exp, expand, flatten, getitem, leaky_relu, linear, log,
+                  log_softmax, maximum, mean, pad as pad_all, relu, reshape, scatter_add, sigmoid, silu,
+                  softmax, softplus, sqrt, sum, tanh, unsqueeze)
+from .creation import full_like
 from .tensor import Tensor, raw
 
 __all__ = ["relu", "leaky_relu", "sigmoid", "tanh", "softplus", "silu", "softmax", "log_softmax", "linear",
@@ -100,10 +101,10 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
     seen = shifts(pad_images(raw(x), padding, -math.inf), kernel, stride)
     best, at = seen[0], xp.zeros(seen[0].shape, backend.int64)
     for place in range(1, len(seen)):
-        at = xp.where(seen[place] > best, place, at)
+        at = xp.where((seen[place] > best) | (seen[place] != seen[place]), place, at)
         best = xp.maximum(best, seen[place])
-    i = xp.arange(best.shape[2])[:, None] * stride[0] - padding[0] + at // kernel[1]
-    j = xp.arange(best.shape[3]) * stride[1] - padding[1] + at % kernel[1]
+    i = xp.maximum(xp.arange(best.shape[2])[:, None] * stride[0] - padding[0] + at // kernel[1], 0)
+    j = xp.maximum(xp.arange(best.shape[3]) * stride[1] - padding[1] + at % kernel[1], 0)
     return getitem(x, (xp.arange(n).reshape(-1, 1, 1, 1), xp.arange(c).reshape(-1, 1, 1), i, j))
 
 
@@ -150,7 +151,9 @@ def embedding(indices, weight):
 
 def one_hot(indices, num_classes):
     """A 1 at the place that each integer names, and 0 elsewhere: (...) to (..., num_classes)."""
-    xp = array_module(raw(indices))
+    xp, classes = array_module(raw(indices)), raw(indices)
+    if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
+        raise ValueError(f"one_hot: the classes go from {classes.min()} to {classes.max()}, but num_classes is {num_classes}")
     return Tensor((raw(indices)[..., None] == xp.arange(num_classes)).astype(backend.int64))
 
 
@@ -245,6 +248,13 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     the gradient ignores that).
     """
     check_shapes("gaussian_nll_loss", input, target)
+    if not hasattr(var, "shape"):
+        var = full_like(input, var)
+    if var.shape == input.shape[:-1] != input.shape:
+        var = unsqueeze(var, -1)
+    if var.shape not in (input.shape, input.shape[:-1] + (1,)):
+        raise ValueError(f"gaussian_nll_loss: var has shape {var.shape}, but input has {input.shape}; pass one variance "
+                         "for each number, or for each example (last dimension 1 or absent)")
     if bool((raw(var) < 0).any()):
         raise ValueError("gaussian_nll_loss: var has negative entries; pass variances, for example exp(log_var)")
     floor = maximum(raw(var), eps) - raw(var)

@@ -29,6 +29,8 @@ class Optimizer:
     names = ()
 
     def __init__(self, params, lr, weight_decay=0.0):
+        if isinstance(params, Tensor):
+            raise TypeError(f"{type(self).__name__}: got one tensor; pass a list of parameters, as model.parameters() gives")
         self.params = list(params)
         if not self.params:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimise")
@@ -279,7 +281,7 @@ def clip_grad_norm_(parameters, max_norm):
     """Scale all gradients so that their common norm is at most `max_norm` (Pascanu et al. 2013). Returns the old norm."""
     parameters = list(parameters)
     norm = grad_norm(parameters)
-    scale = min(1.0, max_norm / (norm + 1e-6))
+    scale = min(1.0, float(max_norm) / (norm + 1e-6))
     for p in parameters:
         if p.grad is not None:
             p.grad = Tensor(p.grad.data * scale)
@@ -288,6 +290,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 def clip_grad_value_(parameters, clip_value):
     """Limit every single number of the gradients to [-clip_value, clip_value]."""
+    clip_value = float(clip_value)
     for p in parameters:
         if p.grad is not None:
             p.grad = Tensor(p.grad.data.clip(-clip_value, clip_value))

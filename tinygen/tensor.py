@@ -69,16 +69,14 @@ class Node:
     rules, `versions` the version of all memory that the rules may read.
     """
 
-    __slots__ = ("serial", "op", "args", "options", "out", "kept", "versions")
+    __slots__ = ("serial", "op", "args", "options", "out", "kept", "parents", "versions")
 
     def __init__(self, op, args, options, out, kept, tensors):
         self.serial, self.op, self.args, self.options = next(_serial), op, args, options
         self.out, self.kept = out, kept
+        # (i, what made argument i: its node, or the leaf itself) where a gradient is wanted
+        self.parents = [(i, a.node or a) for i, a in enumerate(args) if isinstance(a, Tensor)]
         self.versions = [(t.version, t.version[0]) for t in tensors]
-
-    def parents(self):
-        """(i, what made argument i: its node, or the leaf itself) where a gradient is wanted."""
-        return [(i, a.node or a) for i, a in enumerate(self.args) if isinstance(a, Tensor)]
 
     def release(self):
         self.args = self.options = self.out = self.kept = self.versions = None
@@ -104,11 +102,14 @@ def op(*rules, rest=None, keeps=False):
             if not tensors:
                 return body(*args, **options)[0] if keeps else body(*args, **options)
             arrays = _same_dtype(primitive, args, tensors[0].data.dtype)
+            options = {name: _plain(x) for name, x in options.items()} if options else options
             out, kept = body(*arrays, **options) if keeps else (body(*arrays, **options), None)
-            if out.dtype is backend.float64 and tensors[0].data.dtype.kind != "f":
+            if out.dtype is backend.float64 and not any([t.data.dtype.kind == "f" for t in tensors]) \
+                    and "dtype" not in options:
                 out = out.astype(backend.default_dtype)    # such as the quotient of two integers
             result = Tensor(out)
-            if out.base is not None and backend.array_module(out).may_share_memory(out, arrays[0]):
+            if out is arrays[0] or out.base is not None and (
+                    backend.array_module(out).may_share_memory(out, arrays[0])):
                 result.version = tensors[0].version
             if _recording and any([t.requires_grad for t in tensors]):
                 for i, a in enumerate(args[:count]):
@@ -125,9 +126,14 @@ def op(*rules, rest=None, keeps=False):
     return decorate
 
 
+def _plain(x):
+    """A Python number for a NumPy scalar: NumPy lets its own scalars change an array's dtype."""
+    return x.item() if isinstance(x, np.generic) else x
+
+
 def _same_dtype(primitive, args, dtype):
     """The raw arrays behind `args`, the differentiable ones in one floating dtype: nothing promotes."""
-    arrays = [a.data if isinstance(a, Tensor) else a for a in args]
+    arrays = [a.data if isinstance(a, Tensor) else _plain(a) for a in args]
     for i, x in enumerate(arrays[:primitive.count]):
         if not backend.is_array(x) or x.dtype is dtype:
             continue
@@ -168,7 +174,7 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
     if inputs is not None:
         between = []
         for node in nodes:
-            if any([parent in needed for _, parent in node.parents()]):
+            if any([parent in needed for _, parent in node.parents]):
                 needed.add(node)
                 between.append(node)
         nodes = between
@@ -177,6 +183,9 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
             node = nodes.pop()
             g = gradients[node] if node in targets else gradients.pop(node)
             ours.discard(node)
+            if node.args is None:
+                raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this graph; "
+                                   "pass retain_graph=True there to walk it twice")
             if any([cell[0] != number for cell, number in node.versions]):
                 raise RuntimeError(f"{node.op.__name__}: an input was changed in place after the operation was "
                                    "recorded (by an optimiser step, load_state_dict or item assignment), so its "
@@ -184,7 +193,7 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
             options = dict(node.options, kept=None if create_graph else node.kept) if node.op.keeps else node.options
             args = node.args if create_graph else [a.data if isinstance(a, Tensor) else a for a in node.args]
             out = Tensor(node.out, True, node) if create_graph else node.out
-            for i, parent in node.parents():
+            for i, parent in node.parents:
                 if inputs is not None and parent not in needed:
                     continue
                 part = node.op.rule(i)(g, out, *args, **options)
@@ -209,7 +218,9 @@ def _first_gradient(output, g, create_graph):
     g = Tensor(backend.array_module(output.data).ones_like(output.data)) if g is None else g
     if g.shape != output.shape:
         raise RuntimeError(f"backward: the gradient has shape {g.shape}, but the output has {output.shape}")
-    return g if create_graph else raw(g)
+    if g.dtype != output.dtype:
+        raise TypeError(f"backward: the gradient is {g.dtype}, but the output is {output.dtype}; convert it")
+    return g if create_graph else raw(g).copy() if output.node is None else raw(g)
 
 
 def _reachable(start):
@@ -219,10 +230,7 @@ def _reachable(start):
         node = todo.pop()
         if node not in seen:
             seen.add(node)
-            if node.args is None:
-                raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this graph; "
-                                   "pass retain_graph=True there to walk it twice")
-            todo += [parent for _, parent in node.parents() if isinstance(parent, Node)]
+            todo += [parent for _, parent in node.parents if isinstance(parent, Node)]
     return sorted(seen, key=lambda node: node.serial)
 
 
@@ -233,10 +241,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     With `create_graph=True` the results can be differentiated again. An input that the outputs do
     not depend on is an error; with `allow_unused=True` its gradient is None.
     """
-    outputs, inputs, grad_outputs = [list(x) if isinstance(x, (tuple, list)) else [x]
-                                     for x in (outputs, inputs, grad_outputs)]
-    if grad_outputs[0] is None:
-        grad_outputs = [None] * len(outputs)
+    outputs, inputs = [list(x) if isinstance(x, (tuple, list)) else [x] for x in (outputs, inputs)]
+    if not isinstance(grad_outputs, (tuple, list)):
+        grad_outputs = [grad_outputs] + [None] * (len(outputs) - 1) * (grad_outputs is None)
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: got {len(outputs)} outputs and {len(grad_outputs)} grad_outputs; pass one for each")
     gradients = _walk(outputs, grad_outputs, inputs, retain_graph, create_graph)

@@ -3,7 +3,7 @@
 Where broadcasting repeated an argument, each copy sends back a gradient, and `sum_to` adds them up.
 """
 
-from ..backend import array_module
+from ..backend import array_module, float32
 from ..tensor import op, raw
 from .shapes import mask, sum_to
 
@@ -91,9 +91,9 @@ def tanh(x):
 
 @op(lambda g, out, x: g * out * (1 - out))
 def sigmoid(x):
-    """1 / (1 + exp(-x)). exp(88) is about the largest power of e that float32 holds."""
+    """1 / (1 + exp(-x)), with the exponent kept below what overflows."""
     xp = array_module(x)
-    return 1 / (1 + xp.exp(xp.minimum(-x, 88)))
+    return 1 / (1 + xp.exp(xp.minimum(-x, 88 if x.dtype == float32 else 709)))
 
 
 @op(lambda g, out, x: g * sigmoid(x))

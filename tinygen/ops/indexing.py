@@ -10,7 +10,7 @@ from .shapes import dims_of, keepdim_shape, reshape
 def repeats(index):
     """Whether `index` can name one place twice: only an array of integers can."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any([isinstance(i, list) or is_array(i) and i.dtype.kind != "b" for i in parts])
+    return any([isinstance(i, (list, tuple)) or is_array(i) and i.dtype.kind != "b" for i in parts])
 
 
 @op(lambda g, out, x, index: scatter_add(g, index, x.shape))
@@ -33,7 +33,11 @@ def scatter_add(x, index, shape):
 # What follows is composed from the primitives.
 
 def getitem(x, index):
-    """x[index]: numbers, slices, None, ..., integer arrays and masks, as NumPy indexes."""
+    """x[index]: numbers, slices, None, ..., integer arrays and masks.
+
+    The order of the result's dimensions is NumPy's, which differs from PyTorch's where a number and
+    an integer array are separated by a slice.
+    """
     return _getitem(x, raw(index))
 
 

@@ -1,5 +1,7 @@
 """Matrix products. If Y = A B, then dL/dA = dL/dY B^T and dL/dB = A^T dL/dY."""
 
+import math
+
 from ..tensor import op
 from .reductions import sum
 from .shapes import reshape, sum_to, transpose
@@ -32,10 +34,10 @@ def matmul(x, y):
 
 def rows_of(x):
     """`x` of shape (..., n) as a matrix of rows."""
-    return reshape(x, (-1, x.shape[-1])) if x.ndim != 2 else x
+    return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])) if x.ndim != 2 else x
 
 
-@op(lambda g, out, x, weight, bias=None: reshape(_matmul(g, weight), x.shape),
+@op(lambda g, out, x, weight, bias=None: reshape(_matmul(rows_of(g), weight), x.shape),
     lambda g, out, x, weight, bias=None: _matmul(transpose(rows_of(g), 0, 1), rows_of(x)),
     lambda g, out, x, weight, bias=None: sum(rows_of(g), 0))
 def linear(x, weight, bias=None):

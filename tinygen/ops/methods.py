@@ -85,8 +85,8 @@ def text(self):
 
 
 def compare(relation):
-    """A comparison: a tensor of truth values, through which no gradient flows."""
-    return lambda x, y: Tensor(np.asarray(relation(raw(x), raw(y))))
+    """A comparison, or a logical operation: a tensor of truth values, through which no gradient flows."""
+    return lambda *tensors: Tensor(relation(*[raw(x) for x in tensors]))
 
 
 for name in "abs exp log log1p sqrt sin cos tanh sigmoid relu clip pow".split():
@@ -95,8 +95,8 @@ for name in "sum mean var std amax amin logsumexp softmax log_softmax norm".spli
     setattr(Tensor, name, getattr(reductions, name))
 for name in "flatten flip squeeze unsqueeze transpose split chunk".split():
     setattr(Tensor, name, getattr(shapes, name))
-for name in "lt le gt ge eq ne".split():
-    setattr(Tensor, f"__{name}__", compare(getattr(operator, name)))
+for name in "lt le gt ge eq ne and_ or_ invert".split():
+    setattr(Tensor, f"__{name.strip('_')}__", compare(getattr(operator, name)))
 
 Tensor.__add__, Tensor.__radd__ = elementwise.add, lambda x, y: elementwise.add(y, x)
 Tensor.__sub__, Tensor.__rsub__ = elementwise.sub, lambda x, y: elementwise.sub(y, x)
@@ -109,8 +109,9 @@ Tensor.__getitem__, Tensor.__setitem__ = indexing.getitem, setitem
 Tensor.__len__, Tensor.__repr__, Tensor.__array__ = length, text, array
 Tensor.__iter__ = lambda self: (self[i] for i in range(length(self)))
 Tensor.__bool__ = lambda self: bool(self.data)
-Tensor.__float__ = lambda self: float(self.data)
-Tensor.__int__ = Tensor.__index__ = lambda self: int(self.data)
+Tensor.__float__ = lambda self: float(self.item())
+Tensor.__int__ = lambda self: int(self.item())
+Tensor.__index__ = lambda self: operator.index(self.item())
 Tensor.__hash__ = object.__hash__
 
 Tensor.matmul, Tensor.clone = matrix.matmul, shapes.copy

@@ -17,21 +17,22 @@ def per_channel(v, x):
 
 
 def centre(x, eps):
-    """x - mean and 1 / sqrt(variance + eps), over the batch, per channel."""
+    """x - mean, 1 / sqrt(variance + eps) and the variance, over the batch, per channel."""
     centred = x - mean(x, batch_dims(x), True)
-    return centred, 1 / sqrt(mean(centred * centred, batch_dims(x), True) + eps)
+    variance = mean(centred * centred, batch_dims(x), True)
+    return centred, 1 / sqrt(variance + eps), variance
 
 
 # With c = x - mean(x), s = 1 / std and y = w s c + b:
 #     dx = w s (g - mean(g) - s^2 c mean(g c)),   dw = s sum(g c),   db = sum(g).
 def batch_norm_x(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
-    c, s = kept or centre(x, eps)
+    c, s, _ = kept or centre(x, eps)
     dims = batch_dims(x)
     return per_channel(weight, x) * s * (g - mean(g, dims, True) - c * (s * s * mean(g * c, dims, True)))
 
 
 def batch_norm_weight(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
-    c, s = kept or centre(x, eps)
+    c, s, _ = kept or centre(x, eps)
     return reshape(s * sum(g * c, batch_dims(x), True), weight.shape)
 
 
@@ -46,14 +47,13 @@ def batch_norm(x, weight, bias, running=None, momentum=0.1, eps=1e-5):
     x is (N, C) or (N, C, ...), weight and bias are (C,). `running` is a pair of arrays (mean and
     unbiased variance, each (C,)) that move by `momentum` towards this batch's, in place.
     """
-    c, s = centre(x, eps)
+    c, s, variance = centre(x, eps)
     if running is not None:
         n = x.size // x.shape[1]
         batch_mean = x.mean(axis=batch_dims(x))
-        batch_var = (1 / (s * s) - eps).reshape(-1) * (n / (n - 1))
-        for kept, new in zip(running, (batch_mean, batch_var)):
+        for kept, new in zip(running, (batch_mean, variance.reshape(-1) * (n / (n - 1)))):
             kept *= 1 - momentum
             kept += momentum * new
     out = c * (s * per_channel(weight, x))
     out += per_channel(bias, x)
-    return out, (c, s)
+    return out, (c, s, variance)

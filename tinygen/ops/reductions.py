@@ -8,7 +8,7 @@ import math
 
 from ..backend import array_module
 from ..tensor import op
-from .elementwise import abs, exp, pow, sqrt
+from .elementwise import abs, exp, pow
 from .shapes import dims_of, expand, keepdim_shape, mask, reshape
 
 
@@ -41,7 +41,9 @@ def amin(x, dim=None, keepdim=False):
 
 
 def peak(x, dim):
-    """The largest value along `dim`, or 0 where that is infinite: what to subtract before exp."""
+    """The largest value along `dim`, or 0 where that is infinite or nothing: what to subtract before exp."""
+    if not x.size:
+        return array_module(x).zeros(keepdim_shape(x, dim), x.dtype)
     top = x.max(axis=dims_of(x, dim), keepdims=True)
     return array_module(x).where(array_module(x).isfinite(top), top, 0)
 
@@ -64,7 +66,9 @@ def softmax(x, dim):
 @op(lambda g, out, x, dim: g - exp(out) * sum(g, dim, True))
 def log_softmax(x, dim):
     """x - log sum exp(x) along `dim`: the logarithm of softmax, never of a rounded zero."""
-    return x - logsumexp(x, dim, True)
+    x = x - peak(x, dim)      # first, so that large logits lose no digits
+    xp = array_module(x)
+    return x - xp.log(xp.exp(x).sum(axis=dims_of(x, dim), keepdims=True))
 
 
 def unit(g, x, out, dim):
@@ -82,13 +86,17 @@ def _euclidean(x, dim=None, keepdim=False):
 
 def norm(x, p=2, dim=None, keepdim=False):
     """The p-norm, (sum |x|^p)^(1/p). Its gradient where all of x is 0 is taken as 0."""
+    if p == 0:
+        raise ValueError("norm: p is 0, which is no norm; count with (x != 0).sum()")
     if p == 2:
         return _euclidean(x, dim, keepdim)
-    if p == math.inf:
-        return amax(abs(x), dim, keepdim)
+    if p in (math.inf, -math.inf):
+        return (amax if p > 0 else amin)(abs(x), dim, keepdim)
     if p == 1:
         return sum(abs(x), dim, keepdim)
-    return pow(sum(pow(abs(x), p), dim, keepdim), 1 / p)
+    total = sum(pow(abs(x), p), dim, keepdim)
+    zero = mask(total == 0, total)
+    return pow(total + zero, 1 / p) * (1 - zero)
 
 
 def count(x, dim):
@@ -110,5 +118,6 @@ def var(x, dim=None, correction=1, keepdim=False):
 
 
 def std(x, dim=None, correction=1, keepdim=False):
-    """The standard deviation: the square root of `var`."""
-    return sqrt(var(x, dim, correction, keepdim))
+    """The standard deviation: the square root of `var`. Its gradient where all of x is equal is 0."""
+    rest = count(x, dim) - correction
+    return _euclidean(x - mean(x, dim, True), dim, keepdim) * (1 / math.sqrt(rest) if rest > 0 else math.inf)

@@ -9,7 +9,7 @@ import math
 
 from .. import backend
 from ..backend import array_module, is_array
-from ..tensor import op
+from ..tensor import op, raw
 
 
 def same_sum(x, shape):
@@ -103,7 +103,7 @@ def split(x, split_size, dim=0):
     """`x` cut along `dim` into pieces of `split_size` (the last may be smaller), or of the sizes listed."""
     n = x.shape[dim]
     sizes = split_size if isinstance(split_size, (tuple, list)) else [
-        builtins.min(split_size, n - start) for start in range(0, n, split_size)]
+        builtins.min(split_size, n - start) for start in range(0, builtins.max(n, 1), split_size)]
     if builtins.sum(sizes) != n:
         raise ValueError(f"split: the sizes {sizes} add up to {builtins.sum(sizes)}, but dimension {dim} has {n}")
     lead = (slice(None),) * (dim % x.ndim)
@@ -118,8 +118,9 @@ def chunk(x, chunks, dim=0):
 
 def transpose(x, dim0, dim1):
     """`x` with two dimensions exchanged."""
-    dims = list(range(x.ndim))
-    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    dims, (dim0, dim1) = list(range(x.ndim)), dims_of(x, (dim0, dim1)) or (0, 0)
+    if dim0 != dim1:
+        dims[dim0], dims[dim1] = dim1, dim0
     return permute(x, tuple(dims))
 
 
@@ -131,6 +132,8 @@ def squeeze(x, dim=None):
 
 def unsqueeze(x, dim):
     """`x` with a new dimension of size 1 at `dim`."""
+    if not -x.ndim - 1 <= dim <= x.ndim:
+        raise IndexError(f"unsqueeze: dimension {dim} is out of range for a tensor of {x.ndim} dimensions")
     dim = dim % (x.ndim + 1)
     return reshape(x, x.shape[:dim] + (1,) + x.shape[dim:])
 
@@ -139,13 +142,15 @@ def flatten(x, start_dim=0, end_dim=-1):
     """`x` with the dimensions from `start_dim` to `end_dim` made one."""
     if not x.ndim:
         return reshape(x, (1,))
-    start, end = start_dim % x.ndim, end_dim % x.ndim
+    start, end = dims_of(x, (start_dim, end_dim))
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     return reshape(x, x.shape[:start] + (math.prod(x.shape[start:end + 1]),) + x.shape[end + 1:])
 
 
 def dims_of(x, dim):
     """`dim` (None, a number, or several) as a tuple of non-negative dimensions of `x`."""
-    if dim is None:
+    if dim is None or dim == ():
         return tuple(range(x.ndim))
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
     for d in dims:
@@ -165,5 +170,5 @@ def mask(condition, like):
 
     A constant: where a condition flips, no derivative exists, and everywhere else it is zero.
     """
-    condition = condition.data if hasattr(condition, "requires_grad") else condition
-    return condition.astype(like.dtype) if is_array(condition) else float(condition)
+    condition = raw(condition)
+    return condition.astype(like.dtype) if is_array(condition) else array_module(raw(like)).asarray(condition, like.dtype)

@@ -1,0 +1,129 @@
+"""Floor 5: how samples look. Every function draws one picture and writes it to a path, as a PNG.
+
+Images are arrays (N, C, H, W) in [0, 1] with one channel (grey) or three (red, green, blue), and go
+to the file pixel by pixel. Points and curves are drawn by matplotlib, on a figure of their own:
+no display is needed, and the same data gives the same bytes.
+"""
+
+import contextlib
+import math
+
+import numpy as np
+
+from .backend import InputError
+
+GAP = 0.35          # the grey of what lies between images
+REAL, MADE = "#9a9a9a", "#d1495b"
+COLOURS = ["#2e6f9e", "#d1495b", "#3a8f5c", "#a06cb0"]
+
+
+def image_grid(images, columns, gap=1):
+    """`images` (N, C, H, W) side by side, `columns` in a row, with `gap` grey pixels between them.
+
+    Returns (height, width) for one channel, (height, width, 3) for three. Image i has its upper
+    left pixel at row (i // columns) * (H + gap) and column (i % columns) * (W + gap).
+    """
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
+        raise InputError(f"image_grid: the images have shape {images.shape}, expected (N, C, H, W) with 1 or 3 "
+                         "channels and at least one image; give some")
+    n, channels, height, width = images.shape
+    rows = -(-n // columns)
+    grid = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), GAP, images.dtype)
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        grid[top:top + height, left:left + width] = image.transpose(1, 2, 0)
+    return grid[:, :, 0] if channels == 1 else grid
+
+
+def save_image(array, path, scale=3):
+    """Write `array`, (H, W) or (H, W, 3) in [0, 1], to `path`: each pixel as `scale` x `scale` pixels.
+
+    What lies outside of [0, 1] is clipped.
+    """
+    from PIL import Image
+
+    pixels = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)).save(path, format="PNG")
+
+
+def save_samples(samples, real, path):
+    """Write a picture of `samples`: a grid of images (8 in a row up to 64 of them), or points over `real` ones.
+
+    `samples` are (N, C, H, W) or (N, 2), in the range of the data. For images `real` is not looked at.
+    """
+    if samples.ndim == 4:
+        n = len(samples)
+        save_image(image_grid(samples, min(n, max(8, math.ceil(math.sqrt(n))))), path)
+    else:
+        figure_points(samples, real, path)
+
+
+def figure_points(samples, real, path, most=2000):
+    """Generated points (N, 2) over the first `most` of the real ones.
+
+    The frame is that of the real points and does not move from one epoch to the next; how many
+    generated points lie outside of it is written above.
+    """
+    low, high = real.min(axis=0), real.max(axis=0)
+    centre, half = (low + high) / 2, 0.65 * max(float((high - low).max()), 1e-6)
+    outside = int((np.abs(samples - centre) > half).any(axis=1).sum())
+    with drawing(path, (5, 5)) as axes:
+        axes.scatter(*real[:most].T, s=6, color=REAL, linewidths=0, label="real")
+        axes.scatter(*samples.T, s=6, color=MADE, alpha=0.6, linewidths=0, label="generated")
+        axes.set(aspect="equal", xlim=(centre[0] - half, centre[0] + half),
+                 ylim=(centre[1] - half, centre[1] + half),
+                 title=f"{outside:,} of {len(samples):,} generated points lie outside" if outside else "")
+        axes.legend(loc="upper right", markerscale=2)
+
+
+def figure_reconstructions(originals, reconstructions, path, columns=10):
+    """Pairs of images: originals, and right below each one its reconstruction; in bands of `columns`."""
+    bands = []
+    for i in range(0, len(originals), columns):
+        pair = originals[i:i + columns], reconstructions[i:i + columns]
+        blank = np.full((2, min(columns, len(originals)), *originals.shape[1:]), GAP, originals.dtype)
+        for row, images in zip(blank, pair):
+            row[:len(images)] = images
+        grid = image_grid(np.concatenate(blank), blank.shape[1])
+        bands += [np.full((6, *grid.shape[1:]), GAP, grid.dtype), grid]
+    save_image(np.concatenate(bands[1:]), path)
+
+
+def figure_interpolation(rows, path):
+    """`rows` (R, steps, C, H, W): each row a walk from one image to another."""
+    save_image(image_grid(np.concatenate(list(rows)), len(rows[0])), path)
+
+
+def figure_curves(history, columns, path, unit, level=None):
+    """Columns of `history` (a list of one dict an epoch) over epochs.
+
+    `columns` is {name of the column: label}, `unit` stands at the vertical axis, and `level` is
+    None or (label, height) of a dashed line to compare with.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [row["epoch"] for row in history]
+    with drawing(path, (4.2, 3.2)) as axes:
+        for colour, (column, label) in zip(COLOURS, columns.items()):
+            axes.plot(epochs, [row[column] for row in history], color=colour, label=label,
+                      marker="o", markersize=4 if len(epochs) < 30 else 0)
+        if level is not None:
+            axes.axhline(level[1], color="#555555", linestyle="--", linewidth=1, label=level[0])
+        axes.set(xlabel="epoch", ylabel=unit)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.25)
+        axes.legend()
+
+
+@contextlib.contextmanager
+def drawing(path, size):
+    """Axes to draw on, `size` in inches. What was drawn on them is afterwards at `path`."""
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with style.context("default"):        # whatever the user's own settings are
+        figure = Figure(size, layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure.subplots()
+        figure.savefig(path, dpi=160, format="png", metadata={"Software": None})
