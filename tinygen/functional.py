@@ -169,6 +169,9 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     if training or running_mean is None:
         if x.shape[0] * math.prod(x.shape[2:]) < 2:
             raise ValueError(f"batch_norm: training needs more than one value per channel, but x has shape {x.shape}")
+        for moment in (running_mean, running_var):
+            if isinstance(moment, Tensor):
+                moment.version[0] += 1
         running = None if running_mean is None else (raw(running_mean), raw(running_var))
         return normalise_batch(x, weight, bias, running, momentum, eps)
     shape = (1, -1) + (1,) * (x.ndim - 2)

@@ -23,15 +23,20 @@ def pieces(*arrays):
         yield [a[start:start + PIECE] for a in flat]
 
 
+def as_list(parameters):
+    """The parameters as a list. One tensor alone would iterate over its rows, and train nothing."""
+    if isinstance(parameters, Tensor):
+        raise TypeError("got one tensor; pass a list of parameters, as model.parameters() gives")
+    return list(parameters)
+
+
 class Optimizer:
     """What all optimisers share. A subclass has `names`, the arrays it keeps for a parameter, and `update`."""
 
     names = ()
 
     def __init__(self, params, lr, weight_decay=0.0):
-        if isinstance(params, Tensor):
-            raise TypeError(f"{type(self).__name__}: got one tensor; pass a list of parameters, as model.parameters() gives")
-        self.params = list(params)
+        self.params = as_list(params)
         if not self.params:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimise")
         if lr < 0 or weight_decay < 0:
@@ -254,7 +259,7 @@ class CosineAnnealingLR(LRScheduler):
         super().__init__(optimizer)
 
     def factor(self, epoch):
-        low = self.eta_min / self.base_lr
+        low = self.eta_min / self.base_lr if self.base_lr else 0.0
         return low + (1 - low) * (1 + math.cos(math.pi * epoch / self.T_max)) / 2
 
 
@@ -279,9 +284,9 @@ def grad_norm(parameters):
 
 def clip_grad_norm_(parameters, max_norm):
     """Scale all gradients so that their common norm is at most `max_norm` (Pascanu et al. 2013). Returns the old norm."""
-    parameters = list(parameters)
+    parameters = as_list(parameters)
     norm = grad_norm(parameters)
-    scale = min(1.0, float(max_norm) / (norm + 1e-6))
+    scale = min(float(max_norm) / (norm + 1e-6), 1.0)     # nan stays nan: a broken gradient must show
     for p in parameters:
         if p.grad is not None:
             p.grad = Tensor(p.grad.data * scale)
@@ -291,6 +296,6 @@ def clip_grad_norm_(parameters, max_norm):
 def clip_grad_value_(parameters, clip_value):
     """Limit every single number of the gradients to [-clip_value, clip_value]."""
     clip_value = float(clip_value)
-    for p in parameters:
+    for p in as_list(parameters):
         if p.grad is not None:
             p.grad = Tensor(p.grad.data.clip(-clip_value, clip_value))

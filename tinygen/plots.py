@@ -24,11 +24,12 @@ def image_grid(images, columns, gap=1):
     left pixel at row (i // columns) * (H + gap) and column (i % columns) * (W + gap).
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
-        raise InputError(f"image_grid: the images have shape {images.shape}, expected (N, C, H, W) with 1 or 3 "
-                         "channels and at least one image; give some")
+        raise InputError(f"image_grid: the images have shape {images.shape}, expected (N, C, H, W) "
+                         "with N of 1 or more and 1 or 3 channels; give those")
     n, channels, height, width = images.shape
     rows = -(-n // columns)
-    grid = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), GAP, images.dtype)
+    size = rows * (height + gap) - gap, columns * (width + gap) - gap
+    grid = np.full((*size, channels), GAP, images.dtype)
     for i, image in enumerate(images):
         top, left = i // columns * (height + gap), i % columns * (width + gap)
         grid[top:top + height, left:left + width] = image.transpose(1, 2, 0)
@@ -36,7 +37,7 @@ def image_grid(images, columns, gap=1):
 
 
 def save_image(array, path, scale=3):
-    """Write `array`, (H, W) or (H, W, 3) in [0, 1], to `path`: each pixel as `scale` x `scale` pixels.
+    """Write `array`, (H, W) or (H, W, 3) in [0, 1], to `path`, each pixel as a square of `scale`.
 
     What lies outside of [0, 1] is clipped.
     """
@@ -47,9 +48,10 @@ def save_image(array, path, scale=3):
 
 
 def save_samples(samples, real, path):
-    """Write a picture of `samples`: a grid of images (8 in a row up to 64 of them), or points over `real` ones.
+    """Write a picture of `samples`: a grid of images, or points over the `real` ones.
 
-    `samples` are (N, C, H, W) or (N, 2), in the range of the data. For images `real` is not looked at.
+    `samples` are (N, C, H, W) or (N, 2), in the range of the data. Up to 64 images stand 8 in a
+    row, more of them in a square; `real` is not looked at then.
     """
     if samples.ndim == 4:
         n = len(samples)
@@ -67,24 +69,23 @@ def figure_points(samples, real, path, most=2000):
     low, high = real.min(axis=0), real.max(axis=0)
     centre, half = (low + high) / 2, 0.65 * max(float((high - low).max()), 1e-6)
     outside = int((np.abs(samples - centre) > half).any(axis=1).sum())
+    title = f"{outside:,} of {len(samples):,} generated points lie outside" if outside else ""
     with drawing(path, (5, 5)) as axes:
         axes.scatter(*real[:most].T, s=6, color=REAL, linewidths=0, label="real")
         axes.scatter(*samples.T, s=6, color=MADE, alpha=0.6, linewidths=0, label="generated")
-        axes.set(aspect="equal", xlim=(centre[0] - half, centre[0] + half),
-                 ylim=(centre[1] - half, centre[1] + half),
-                 title=f"{outside:,} of {len(samples):,} generated points lie outside" if outside else "")
+        axes.set(aspect="equal", title=title, xlim=(centre[0] - half, centre[0] + half),
+                 ylim=(centre[1] - half, centre[1] + half))
         axes.legend(loc="upper right", markerscale=2)
 
 
 def figure_reconstructions(originals, reconstructions, path, columns=10):
-    """Pairs of images: originals, and right below each one its reconstruction; in bands of `columns`."""
+    """Originals, and right below each one its reconstruction, in bands of `columns`."""
     bands = []
     for i in range(0, len(originals), columns):
-        pair = originals[i:i + columns], reconstructions[i:i + columns]
-        blank = np.full((2, min(columns, len(originals)), *originals.shape[1:]), GAP, originals.dtype)
-        for row, images in zip(blank, pair):
-            row[:len(images)] = images
-        grid = image_grid(np.concatenate(blank), blank.shape[1])
+        pairs = np.full((2, min(columns, len(originals)), *originals.shape[1:]), GAP, np.float32)
+        for row, images in zip(pairs, (originals, reconstructions)):
+            row[:len(originals[i:i + columns])] = images[i:i + columns]
+        grid = image_grid(np.concatenate(pairs), pairs.shape[1])
         bands += [np.full((6, *grid.shape[1:]), GAP, grid.dtype), grid]
     save_image(np.concatenate(bands[1:]), path)
 
@@ -112,7 +113,7 @@ def figure_curves(history, columns, path, unit, level=None):
         axes.set(xlabel="epoch", ylabel=unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.25)
-        axes.legend()
+        axes.figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize="small")
 
 
 @contextlib.contextmanager

@@ -64,19 +64,19 @@ class Node:
     """One recorded operation.
 
     In `args` a Tensor stands where a gradient is wanted and a raw array where none is. That is
-    decided now, so a network frozen for this step stays frozen in this graph. `out` is the raw
-    output (not the Tensor, which would be a reference cycle), `kept` what the body saved for its
-    rules, `versions` the version of all memory that the rules may read.
+    decided now, so a network frozen for this step stays frozen in this graph. `parents` lists, for
+    each wanted argument i, (i, the node that made it, or the leaf itself). `out` is the raw output
+    (not the Tensor, which would be a reference cycle), `kept` what the body saved for its rules,
+    `versions` the memory that the rules may read, with its version now.
     """
 
-    __slots__ = ("serial", "op", "args", "options", "out", "kept", "parents", "versions")
+    __slots__ = ("serial", "op", "args", "options", "parents", "out", "kept", "versions")
 
-    def __init__(self, op, args, options, out, kept, tensors):
-        self.serial, self.op, self.args, self.options = next(_serial), op, args, options
+    def __init__(self, op, args, options, parents, out, kept, versions):
+        self.serial = next(_serial)
+        self.op, self.args, self.options, self.parents = op, args, options, parents
         self.out, self.kept = out, kept
-        # (i, what made argument i: its node, or the leaf itself) where a gradient is wanted
-        self.parents = [(i, a.node or a) for i, a in enumerate(args) if isinstance(a, Tensor)]
-        self.versions = [(t.version, t.version[0]) for t in tensors]
+        self.versions = [(cell, cell[0]) for cell in versions]
 
     def release(self):
         self.args = self.options = self.out = self.kept = self.versions = None
@@ -94,57 +94,69 @@ def op(*rules, rest=None, keeps=False):
     Called with arrays alone, a primitive is simply its body. That is what makes rules fast.
     """
     def decorate(body):
-        count = None if rest else len(rules)
-
         @functools.wraps(body)
         def primitive(*args, **options):
-            tensors = [a for a in args[:count] if isinstance(a, Tensor)]
-            if not tensors:
+            arrays, cells, parents, dtype, alike = [], [], [], None, True
+            for i, a in enumerate(args):
+                if isinstance(a, Tensor):
+                    cells.append(a.version)
+                    if a.requires_grad:
+                        parents.append((i, a.node or a))
+                    a = a.data
+                    alike = alike and (dtype is None or a.dtype is dtype)
+                    dtype = dtype or a.dtype
+                elif hasattr(a, "dtype"):
+                    alike = False
+                arrays.append(a)
+            if not cells:
                 return body(*args, **options)[0] if keeps else body(*args, **options)
-            arrays = _same_dtype(primitive, args, tensors[0].data.dtype)
-            options = {name: _plain(x) for name, x in options.items()} if options else options
+            if not alike or options or dtype.kind != "f":
+                arrays, options, dtype = _same_dtype(primitive, args, options)
             out, kept = body(*arrays, **options) if keeps else (body(*arrays, **options), None)
-            if out.dtype is backend.float64 and not any([t.data.dtype.kind == "f" for t in tensors]) \
-                    and "dtype" not in options:
-                out = out.astype(backend.default_dtype)    # such as the quotient of two integers
-            result = Tensor(out)
+            if dtype is not None and out.dtype is backend.float64 and dtype is not backend.float64:
+                out = out.astype(dtype)
+            version = [0]
             if out is arrays[0] or out.base is not None and (
                     backend.array_module(out).may_share_memory(out, arrays[0])):
-                result.version = tensors[0].version
-            if _recording and any([t.requires_grad for t in tensors]):
-                for i, a in enumerate(args[:count]):
-                    if isinstance(a, Tensor) and a.requires_grad:
-                        arrays[i] = a
-                result.node = Node(primitive, arrays, options, out, kept, [*tensors, result])
-                result.requires_grad = True
-            return result
+                version = cells[0]
+            if not (_recording and parents):
+                return Tensor(out, False, None, version)
+            for i, _ in parents:
+                arrays[i] = args[i]
+            cells.append(version)
+            node = Node(primitive, arrays, options, parents, out, kept, cells)
+            return Tensor(out, True, node, version)
 
         primitive.rule = rest or rules.__getitem__
-        primitive.count, primitive.keeps = count, keeps
+        primitive.count, primitive.keeps = None if rest else len(rules), keeps
         OPS.append(primitive)
         return primitive
     return decorate
 
 
-def _plain(x):
-    """A Python number for a NumPy scalar: NumPy lets its own scalars change an array's dtype."""
-    return x.item() if isinstance(x, np.generic) else x
+def _same_dtype(primitive, args, options):
+    """The raw arrays behind `args`, with the differentiable ones in one floating dtype.
 
-
-def _same_dtype(primitive, args, dtype):
-    """The raw arrays behind `args`, the differentiable ones in one floating dtype: nothing promotes."""
-    arrays = [a.data if isinstance(a, Tensor) else _plain(a) for a in args]
+    Nothing promotes: integers, truth values and raw arrays join the dtype of the floating tensors,
+    or the default one, and NumPy's own scalars, which change an array's dtype, become Python
+    numbers. Returns the arrays, the options, and the dtype (None if the operation names one itself).
+    """
+    floating = [a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f"]
+    if len(set(floating)) > 1:
+        raise TypeError(f"{primitive.__name__}: got tensors of {' and '.join(map(str, floating))}, "
+                        "which do not mix; convert one with .float() or .double()")
+    arrays = [_plain(raw(a)) for a in args]
     for i, x in enumerate(arrays[:primitive.count]):
-        if not backend.is_array(x) or x.dtype is dtype:
-            continue
-        if isinstance(args[i], Tensor) and x.dtype.kind == "f" and x.dtype != dtype:
-            if dtype.kind != "f":
-                return _same_dtype(primitive, args, x.dtype)
-            raise TypeError(f"{primitive.__name__}: got tensors of {dtype} and {x.dtype}, which do not mix; "
-                            "convert one with .float() or .double()")
-        if dtype.kind == "f":
-            arrays[i] = x.astype(dtype)
-    return arrays
+        if floating and backend.is_array(x):
+            arrays[i] = x.astype(floating[0], copy=False)
+    options = {name: _plain(x) for name, x in options.items()}
+    dtype = floating[0] if floating else backend.default_dtype
+    return arrays, options, None if "dtype" in options else dtype
+
+
+def _plain(x):
+    """A Python number for a NumPy scalar."""
+    return x.item() if isinstance(x, np.generic) else x
 
 
 def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):

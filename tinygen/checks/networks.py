@@ -206,13 +206,13 @@ LAYERS = {
 }
 
 TRAINING = {
-    "VAE (Bernoulli)": elbo("bernoulli"), "VAE (Gaussian)": elbo("gaussian"),
-    "GAN discriminator": game(
+    "vae_bernoulli": elbo("bernoulli"), "vae_gaussian": elbo("gaussian"),
+    "gan_discriminator": game(
         lambda m, real, noise: gan.discriminator_loss(m.discriminator(real), m.discriminator(m.generator(noise)))),
-    "GAN generator": game(lambda m, real, noise: gan.generator_loss(m.discriminator(m.generator(noise))),
+    "gan_generator": game(lambda m, real, noise: gan.generator_loss(m.discriminator(m.generator(noise))),
                           frozen="discriminator."),
-    "GAN generator (minimax)": game(
+    "gan_generator_minimax": game(
         lambda m, real, noise: gan.minimax_generator_loss(m.discriminator(m.generator(noise))),
         frozen="discriminator."),
-    "WGAN-GP critic (layer norm)": critic("layer"), "WGAN-GP critic (batch norm)": critic("batch"),
+    "wgan_gp_layer_norm": critic("layer"), "wgan_gp_batch_norm": critic("batch"),
 }

@@ -78,6 +78,9 @@ class BatchNorm(Module):
     """`functional.batch_norm` with running moments; subclasses say which inputs they take."""
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
+        if momentum is None:
+            raise ValueError(f"{type(self).__name__}: momentum is None, which PyTorch takes for a plain average over "
+                             "all batches; tinygen has only the moving one, so pass a number such as 0.1")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(creation.ones(num_features)) if affine else None

@@ -12,13 +12,6 @@ from ..backend import array_module, is_array
 from ..tensor import op, raw
 
 
-def same_sum(x, shape):
-    """The array `x` summed to `shape`, the reverse of broadcasting."""
-    lead = x.ndim - len(shape)
-    axes = tuple([i for i in range(x.ndim) if i < lead or x.shape[i] != shape[i - lead]])
-    return x.sum(axis=axes).reshape(shape) if axes else x
-
-
 @op(lambda g, out, x, shape: sum_to(g, x.shape))
 def expand(x, shape):
     """`x` broadcast to `shape`, as NumPy broadcasts. -1 keeps the size of a dimension."""
@@ -30,7 +23,11 @@ def expand(x, shape):
 @op(lambda g, out, x, shape: expand(g, x.shape))
 def sum_to(x, shape):
     """`x` summed over the dimensions that broadcasting from `shape` would have repeated."""
-    return same_sum(x, shape)
+    if x.shape == shape:
+        return x
+    lead = x.ndim - len(shape)
+    dims = [i for i in range(x.ndim) if i < lead or x.shape[i] != shape[i - lead]]
+    return x.sum(axis=tuple(dims)).reshape(shape)
 
 
 @op(lambda g, out, x, shape: reshape(g, x.shape))
@@ -113,7 +110,8 @@ def split(x, split_size, dim=0):
 
 def chunk(x, chunks, dim=0):
     """`x` cut along `dim` into at most `chunks` pieces of equal size (the last may be smaller)."""
-    return split(x, builtins.max(1, -(-x.shape[dim] // chunks)), dim)
+    n = x.shape[dim]
+    return split(x, -(-n // chunks) if n else [0] * chunks, dim)
 
 
 def transpose(x, dim0, dim1):
