@@ -1,4 +1,4 @@
-"""Floor 7: the command line. Bad input ends in one sentence and exit status 2; a bug keeps its traceback."""
+"""Floor 7: the command line. Bad input ends in a sentence and status 2, a bug in its traceback."""
 
 import argparse
 import dataclasses
@@ -39,8 +39,8 @@ rate = number(float, 0, "a number above 0")
 
 
 def parser():
-    top = Parser(prog="tinygen", description="Generative adversarial networks and variational autoencoders "
-                 "from nothing but NumPy.")
+    top = Parser(prog="tinygen", description="Generative adversarial networks and variational "
+                 "autoencoders from nothing but NumPy.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(function, description):
@@ -49,16 +49,20 @@ def parser():
         return sub
 
     def training_options(sub):
-        sub.add_argument("--data", default="mnist", help="mnist, ring, grid, moons, or the path of a folder "
-                         "of IDX files or of images (default: mnist)")
+        sub.add_argument("--data", default="mnist", help="mnist, ring, grid, moons, or the path of "
+                         "a folder of IDX files or of images (default: mnist)")
         sub.add_argument("--epochs", type=positive, help="passes over the training data")
         sub.add_argument("--batch-size", type=positive, help="examples per step")
-        sub.add_argument("--lr", type=rate, help="learning rate of Adam (default: 1e-3 for a VAE, 2e-4 for a GAN)")
-        sub.add_argument("--seed", type=seed, default=0, help="start of all random numbers (default: 0)")
+        sub.add_argument("--lr", type=rate,
+                         help="learning rate of Adam (default: 1e-3 for a VAE, 2e-4 for a GAN)")
+        sub.add_argument("--seed", type=seed, default=0,
+                         help="start of all random numbers (default: 0)")
         sub.add_argument("--out", help="folder for the results (default: a new one in runs/)")
-        sub.add_argument("--quick", action="store_true", help=f"use only {QUICK:,} training examples, for a first look")
+        sub.add_argument("--quick", action="store_true",
+                         help=f"use only {QUICK:,} training examples, for a first look")
 
-    sub = command(compare, "Train a VAE and a GAN on the same images and write a report that compares them.")
+    sub = command(compare, "Train a VAE and a GAN on the same images "
+                  "and write a report that compares them.")
     training_options(sub)
 
     sub = command(train_model, "Train one model.")
@@ -69,12 +73,14 @@ def parser():
     sub.add_argument("--latent-dim", type=positive, help="numbers in a latent point z")
     sub.add_argument("--loss", choices=["non-saturating", "minimax"], default="non-saturating",
                      help="the generator's loss (GAN only)")
-    sub.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, as it was configured")
+    sub.add_argument("--resume", metavar="RUN",
+                     help="go on with the run in this folder, as it was configured")
 
     sub = command(sample, "Draw new examples from a trained model.")
     sub.add_argument("run", help="the folder of a run")
     sub.add_argument("-n", type=positive, default=64, help="how many (default: 64)")
-    sub.add_argument("--temperature", type=rate, default=1.0, help="spread of the latent points (default: 1)")
+    sub.add_argument("--temperature", type=rate, default=1.0,
+                     help="spread of the latent points (default: 1)")
     sub.add_argument("--seed", type=seed, default=0)
     sub.add_argument("--out", help="the picture (default: sample.png in the run's folder)")
 
@@ -83,9 +89,11 @@ def parser():
     sub.add_argument("-n", type=positive, default=10, help="how many (default: 10)")
     sub.add_argument("--out", help="the picture (default: reconstruct.png in the run's folder)")
 
-    sub = command(check, "Check every derivative against finite differences, first and second order.")
+    sub = command(check, "Check every derivative against finite differences, "
+                  "first and second order.")
     sub.add_argument("names", nargs="*", help="only these operations, layers or losses")
-    sub.add_argument("--cases", type=positive, default=50, help="random cases an argument (default: 50)")
+    sub.add_argument("--cases", type=positive, default=50,
+                     help="random cases an argument (default: 50)")
     sub.add_argument("--seed", type=seed, default=0)
     return top
 
@@ -114,10 +122,10 @@ def new_folder(out, name):
 
 def start(args, model, data, out, **choices):
     """Configure a new run, and train it. Returns what a report needs to know of it."""
-    image = data.is_images
+    image, named = data.is_images, args.data in datasets.NAMES
     config = {
         **train.defaults(model, data, lr=args.lr, **choices),
-        "data": args.data if args.data in datasets.NAMES else str(pathlib.Path(args.data).resolve()),
+        "data": args.data if named else str(pathlib.Path(args.data).resolve()),
         "quick": args.quick, "train_size": len(data.train), "test_size": len(data.test),
         "epochs": args.epochs, "seed": args.seed, "command": sys.argv[1:],
         "batch_size": args.batch_size or ((64 if model == "gan" else 128) if image else 256)}
@@ -140,8 +148,8 @@ class Stopped(Exception):
 
     def __init__(self, out):
         done = "its last whole epoch" if (out / "checkpoint.npz").exists() else "no whole epoch yet"
-        super().__init__(f"stopped; {out} holds {done}; go on with: tinygen train {train.read_config(out)['model']} "
-                         f"--resume {out}")
+        super().__init__(f"stopped; {out} holds {done}; go on with: "
+                         f"tinygen train {train.read_config(out)['model']} --resume {out}")
 
 
 def compare(args):
@@ -150,8 +158,9 @@ def compare(args):
     backend.manual_seed(args.seed)
     data = load_data(args.data, args.quick)
     if not data.is_images:
-        raise InputError(f"compare works on images, but {args.data} has points of {data.shape[0]} numbers; "
-                         f"use tinygen train vae --data {args.data} and tinygen train gan --data {args.data}")
+        raise InputError(f"compare works on images, but {args.data} has points of {data.shape[0]} "
+                         f"numbers; use tinygen train vae --data {args.data} "
+                         f"and tinygen train gan --data {args.data}")
     out, epochs = new_folder(args.out, "compare"), args.epochs
     if (out / "report.html").exists():
         raise InputError(f"{out} already holds a comparison; choose another --out")
@@ -159,7 +168,8 @@ def compare(args):
     vae = start(args, "vae", data, out / "vae", architecture="conv")
     args.epochs = epochs or (1 if args.quick else 2)
     gan = start(args, "gan", data, out / "gan", architecture="conv")
-    note = f"Quick run: only {len(data.train):,} of the training images were used." if args.quick else ""
+    note = (f"Quick run: only {len(data.train):,} of the training images were used."
+            if args.quick else "")
     for sentence in report.write(out, vae, gan, data, note):
         print(sentence)
     print(f"The report is {out / 'report.html'}: open it in a browser.")
@@ -169,7 +179,8 @@ def train_model(args):
     if args.resume and (pathlib.Path(args.resume) / "config.json").exists():
         out, config = pathlib.Path(args.resume), train.read_config(args.resume)
         if args.model != config["model"]:
-            raise InputError(f"{out} is the run of a {config['model']}; use tinygen train {config['model']} --resume {out}")
+            raise InputError(f"{out} is the run of a {config['model']}; "
+                             f"use tinygen train {config['model']} --resume {out}")
         config["epochs"] = args.epochs or config["epochs"]
         backend.manual_seed(config["seed"])
         data = load_data(config["data"], config["quick"])
@@ -182,9 +193,11 @@ def train_model(args):
         out = new_folder(args.resume or args.out, f"{args.model}-{pathlib.Path(args.data).name}")
         usual = (10 if args.model == "vae" else 4) if data.is_images else 20
         args.epochs = args.epochs or (1 if args.quick else usual)
-        start(args, args.model, data, out, architecture=args.architecture, latent_dim=args.latent_dim,
+        start(args, args.model, data, out,
+              architecture=args.architecture, latent_dim=args.latent_dim,
               **({"loss": args.loss} if args.model == "gan" else {}))
-    print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. Draw more with: tinygen sample {out}")
+    print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. "
+          f"Draw more with: tinygen sample {out}")
 
 
 def sample(args):
@@ -201,14 +214,17 @@ def sample(args):
 def reconstruct(args):
     training, config = train.load_run(args.run)
     if config["model"] == "gan":
-        raise InputError(f"{args.run} is a GAN, which has no encoder: it maps latent points to images, and nothing maps "
-                         "an image back to a latent point, so there is no reconstruction; use the run of a VAE")
+        raise InputError(f"{args.run} is a GAN, which has no encoder: it maps latent points to "
+                         "images, and nothing maps an image back to a latent point, "
+                         "so there is no reconstruction; use the run of a VAE")
     if len(config["shape"]) == 1:
-        raise InputError(f"{args.run} was trained on points, and reconstruct draws images; use tinygen sample {args.run}")
+        raise InputError(f"{args.run} was trained on points, and reconstruct draws images; "
+                         f"use tinygen sample {args.run}")
     data = load_data(config["data"], config["quick"])
     originals = data.test[:args.n]
     path = pathlib.Path(args.out or pathlib.Path(args.run) / "reconstruct.png")
-    plots.figure_reconstructions(originals, training.model.reconstruct(Tensor(originals)).numpy(), path)
+    reconstructions = training.model.reconstruct(Tensor(originals)).numpy()
+    plots.figure_reconstructions(originals, reconstructions, path)
     print(f"{len(originals)} test images (above) and their reconstructions (below) are in {path}")
 
 

@@ -19,7 +19,8 @@ def tensor(data, dtype=None, device=None, requires_grad=False):
     if data.dtype.kind not in "fiub":
         raise TypeError(f"tensor: the data has dtype {data.dtype}; pass numbers or truth values")
     array = data.astype(data.dtype if dtype is None else dtype, copy=True)
-    return Tensor(backend.to_device(array, device or backend.device_of(array))).requires_grad_(requires_grad)
+    array = backend.to_device(array, device or backend.device_of(array))
+    return Tensor(array).requires_grad_(requires_grad)
 
 
 def new(array, dtype, device, requires_grad):
@@ -32,11 +33,13 @@ def shape_of(size):
 
 
 def zeros(*size, dtype=None, device="cpu", requires_grad=False):
-    return new(np.zeros(shape_of(size), dtype or backend.default_dtype), dtype, device, requires_grad)
+    array = np.zeros(shape_of(size), dtype or backend.default_dtype)
+    return new(array, dtype, device, requires_grad)
 
 
 def ones(*size, dtype=None, device="cpu", requires_grad=False):
-    return new(np.ones(shape_of(size), dtype or backend.default_dtype), dtype, device, requires_grad)
+    array = np.ones(shape_of(size), dtype or backend.default_dtype)
+    return new(array, dtype, device, requires_grad)
 
 
 def full(size, fill_value, dtype=None, device="cpu", requires_grad=False):
@@ -46,20 +49,23 @@ def full(size, fill_value, dtype=None, device="cpu", requires_grad=False):
 def randn(*size, dtype=None, device="cpu", requires_grad=False):
     """Standard normal numbers."""
     dtype = np.dtype(dtype or backend.default_dtype)
-    return new(backend.generator.standard_normal(shape_of(size), dtype), dtype, device, requires_grad)
+    array = backend.generator.standard_normal(shape_of(size), dtype)
+    return new(array, dtype, device, requires_grad)
 
 
 def rand(*size, dtype=None, device="cpu", requires_grad=False):
     """Uniform numbers in [0, 1)."""
     dtype = np.dtype(dtype or backend.default_dtype)
-    return new(backend.generator.random(shape_of(size), dtype), dtype, device, requires_grad)
+    array = backend.generator.random(shape_of(size), dtype)
+    return new(array, dtype, device, requires_grad)
 
 
 def arange(start, end=None, step=1, dtype=None, device="cpu", requires_grad=False):
     """start, start + step, ... up to but without `end`; with one argument, 0, 1, ... up to it."""
     start, end = (0, start) if end is None else (start, end)
     array = np.arange(start, end, step)
-    return new(array, dtype or (None if array.dtype.kind == "f" else array.dtype), device, requires_grad)
+    dtype = dtype or (None if array.dtype.kind == "f" else array.dtype)
+    return new(array, dtype, device, requires_grad)
 
 
 def linspace(start, end, steps, dtype=None, device="cpu", requires_grad=False):
@@ -80,7 +86,8 @@ def ones_like(x, requires_grad=False):
 
 
 def full_like(x, fill_value, requires_grad=False):
-    return Tensor(backend.array_module(x.data).full_like(x.data, fill_value)).requires_grad_(requires_grad)
+    array = backend.array_module(x.data).full_like(x.data, fill_value)
+    return Tensor(array).requires_grad_(requires_grad)
 
 
 def randn_like(x, requires_grad=False):

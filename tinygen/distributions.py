@@ -1,4 +1,4 @@
-"""Floor 4: probability distributions. Names are those of `torch.distributions`; everything is in nats.
+"""Floor 4: probability distributions, named as in `torch.distributions`; everything is in nats.
 
 `sample` draws numbers that no gradient flows through. `rsample` draws them as a function of the
 parameters and of noise that does not depend on them, so that gradients flow: the
@@ -17,14 +17,20 @@ from .tensor import Tensor, raw
 
 
 def as_tensors(*parameters):
-    """Parameters as floating tensors: numbers take the dtype and the place of the first tensor beside them."""
-    like = next((p for p in parameters if isinstance(p, Tensor) and p.dtype.kind == "f"), creation.zeros(()))
-    return [p if isinstance(p, Tensor) and p.dtype.kind == "f" else
-            creation.tensor(p, dtype=like.dtype, device=like.device) for p in parameters]
+    """Parameters as floating tensors; numbers get dtype and place of the first one beside them."""
+    def floating(p):
+        return isinstance(p, Tensor) and p.dtype.kind == "f"
+
+    like = next((p for p in parameters if floating(p)), creation.zeros(()))
+    return [p if floating(p) else creation.tensor(p, dtype=like.dtype, device=like.device)
+            for p in parameters]
 
 
 class Normal:
-    """N(loc, scale^2), elementwise. `scale` is the standard deviation: exp(log_var / 2), not exp(log_var)."""
+    """N(loc, scale^2), elementwise.
+
+    `scale` is the standard deviation: exp(log_var / 2), not exp(log_var).
+    """
 
     def __init__(self, loc, scale):
         self.loc, self.scale = as_tensors(loc, scale)
@@ -51,7 +57,10 @@ class Normal:
 
 
 class Bernoulli:
-    """1 with probability `probs`, else 0, elementwise. Give `probs` or, better, `logits` = log(p / (1 - p))."""
+    """1 with probability `probs`, else 0, elementwise.
+
+    Give `probs` or, better, `logits` = log(p / (1 - p)).
+    """
 
     def __init__(self, probs=None, logits=None):
         if (probs is None) == (logits is None):
@@ -94,7 +103,7 @@ class Categorical:
         """The class whose interval of the cumulated probabilities a uniform number falls into."""
         shape = tuple(sample_shape) + self.logits.shape[:-1] + (1,)
         uniform = raw(creation.rand(shape, dtype=self.logits.dtype, device=self.logits.device))
-        below = raw(self.probs).cumsum(axis=-1)[..., :-1] < uniform
+        below = raw(self.probs).cumsum(axis=-1)[..., :-1] <= uniform
         return Tensor(below.sum(axis=-1))
 
     def log_prob(self, x):
@@ -116,7 +125,8 @@ def where_chosen(x, chosen):
 def kl_divergence(p, q):
     """KL(p || q) = E_p[log p - log q] in nats, in closed form: elementwise, or per Categorical."""
     if type(p) is not type(q):
-        raise TypeError(f"kl_divergence: no closed form for {type(p).__name__} against {type(q).__name__}")
+        raise TypeError("kl_divergence: no closed form for "
+                        f"{type(p).__name__} against {type(q).__name__}")
     if isinstance(p, Normal):
         ratio, distance = p.scale / q.scale, (p.loc - q.loc) / q.scale
         return 0.5 * (ratio * ratio + distance * distance - 1) - log(ratio)

@@ -1,4 +1,4 @@
-"""Floor 3: what is composed from primitives. Names, arguments and defaults are `torch.nn.functional`'s.
+"""Floor 3: compositions of primitives. Names, arguments and defaults are `torch.nn.functional`'s.
 
 Losses take `reduction`: "mean" over all elements (the default, as in PyTorch), "sum", or "none".
 """
@@ -7,16 +7,17 @@ import math
 
 from . import backend, conv
 from .backend import array_module
-from .ops import (abs, batch_norm as normalise_batch, exp, expand, flatten, getitem, leaky_relu, linear, log,
-                  log_softmax, maximum, mean, pad as pad_all, relu, reshape, scatter_add, sigmoid, silu,
-                  softmax, softplus, sqrt, sum, tanh, unsqueeze)
+from .ops import (abs, batch_norm as normalise_batch, exp, expand, flatten, getitem, leaky_relu,
+                  linear, log, log_softmax, maximum, mean, pad as pad_all, relu, reshape, sigmoid,
+                  silu, softmax, softplus, sqrt, sum, tanh, unsqueeze)
 from .creation import full_like
 from .tensor import Tensor, raw
 
-__all__ = ["relu", "leaky_relu", "sigmoid", "tanh", "softplus", "silu", "softmax", "log_softmax", "linear",
-           "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "upsample", "pad", "dropout", "embedding",
-           "one_hot", "batch_norm", "layer_norm", "binary_cross_entropy_with_logits", "mse_loss", "l1_loss",
-           "cross_entropy", "nll_loss", "gaussian_nll_loss", "gaussian_kl"]
+__all__ = ["relu", "leaky_relu", "sigmoid", "tanh", "softplus", "silu", "softmax", "log_softmax",
+           "linear", "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "upsample", "pad",
+           "dropout", "embedding", "one_hot", "batch_norm", "layer_norm",
+           "binary_cross_entropy_with_logits", "mse_loss", "l1_loss", "cross_entropy", "nll_loss",
+           "gaussian_nll_loss", "gaussian_kl"]
 
 
 def pair(n):
@@ -26,8 +27,9 @@ def pair(n):
 
 def check_images(name, x, channels, weight):
     if x.ndim != 4 or weight.ndim != 4:
-        raise ValueError(f"{name}: expected x (N, C, H, W) and weight of 4 dimensions, got shapes {x.shape} and "
-                         f"{weight.shape}; add missing dimensions with unsqueeze")
+        raise ValueError(f"{name}: expected x (N, C, H, W) and weight of 4 dimensions, "
+                         f"got shapes {x.shape} and {weight.shape}; "
+                         "add missing dimensions with unsqueeze")
     if x.shape[1] != channels:
         raise ValueError(f"{name}: x has {x.shape[1]} channels, weight expects {channels}")
 
@@ -41,28 +43,32 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
     check_images("conv2d", x, weight.shape[1] * groups, weight)
     if weight.shape[0] % groups:
-        raise ValueError(f"conv2d: {weight.shape[0]} output channels do not divide into {groups} groups")
+        raise ValueError(f"conv2d: {weight.shape[0]} output channels "
+                         f"do not divide into {groups} groups")
     size = conv.out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     if min(size) < 1:
-        raise ValueError(f"conv2d: a kernel of {weight.shape[2:]} does not fit into an image of {x.shape[2:]} "
-                         f"with padding {padding}; pad more, or use a smaller kernel")
+        raise ValueError(f"conv2d: a kernel of {weight.shape[2:]} does not fit into an image of "
+                         f"{x.shape[2:]} with padding {padding}; pad more, or use a smaller kernel")
     out = conv.conv2d(x, weight, stride, padding, dilation, groups)
     return out if bias is None else out + reshape(bias, (1, -1, 1, 1))
 
 
-def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    """The transpose of `conv2d`, which makes images larger (also called fractionally strided convolution).
+def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1,
+                     dilation=1):
+    """The transpose of `conv2d`, which makes images larger (or: fractionally strided convolution).
 
     x (N, C, H, W), weight (C, O / groups, kh, kw), bias (O,) or None; the result is (N, O, oh, ow)
     with oh = (H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1.
     """
-    stride, padding, dilation, more = pair(stride), pair(padding), pair(dilation), pair(output_padding)
+    stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
+    more = pair(output_padding)
     check_images("conv_transpose2d", x, weight.shape[0], weight)
     if x.shape[1] % groups:
-        raise ValueError(f"conv_transpose2d: {x.shape[1]} input channels do not divide into {groups} groups")
+        raise ValueError(f"conv_transpose2d: {x.shape[1]} input channels "
+                         f"do not divide into {groups} groups")
     if any([m >= max(s, d) for m, s, d in zip(more, stride, dilation)]):
-        raise ValueError(f"conv_transpose2d: output_padding {more} must be smaller than stride {stride} or "
-                         f"dilation {dilation}")
+        raise ValueError(f"conv_transpose2d: output_padding {more} must be smaller than "
+                         f"stride {stride} or dilation {dilation}")
     size = tuple([(n - 1) * s - 2 * p + d * (k - 1) + m + 1 for n, s, p, d, k, m in
                   zip(x.shape[2:], stride, padding, dilation, weight.shape[2:], more)])
     if min(size) < 1:
@@ -82,13 +88,14 @@ def check_pool(name, x, kernel, padding):
     if any([2 * p > k for p, k in zip(padding, kernel)]):
         raise ValueError(f"{name}: padding {padding} must be at most half of the kernel {kernel}")
     if any([n + 2 * p < k for n, p, k in zip(x.shape[2:], padding, kernel)]):
-        raise ValueError(f"{name}: a kernel of {kernel} does not fit into an image of {x.shape[2:]}")
+        raise ValueError(f"{name}: a kernel of {kernel} does not fit "
+                         f"into an image of {x.shape[2:]}")
 
 
 def shifts(x, kernel, stride):
     """For each place (i, j) in the kernel, what it meets: kh * kw images of the output's size."""
-    oh, ow = conv.out_size(x.shape[2:], kernel, stride, (0, 0), (1, 1))
-    return [x[:, :, i:i + (oh - 1) * stride[0] + 1:stride[0], j:j + (ow - 1) * stride[1] + 1:stride[1]]
+    (sh, sw), (oh, ow) = stride, conv.out_size(x.shape[2:], kernel, stride, (0, 0), (1, 1))
+    return [x[:, :, i:i + (oh - 1) * sh + 1:sh, j:j + (ow - 1) * sw + 1:sw]
             for i in range(kernel[0]) for j in range(kernel[1])]
 
 
@@ -97,7 +104,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
     kernel, padding = pair(kernel_size), pair(padding)
     stride = kernel if stride is None else pair(stride)
     check_pool("max_pool2d", x, kernel, padding)
-    xp, (n, c, h, w) = array_module(raw(x)), x.shape
+    xp, (n, c) = array_module(raw(x)), x.shape[:2]
     seen = shifts(pad_images(raw(x), padding, -math.inf), kernel, stride)
     best, at = seen[0], xp.zeros(seen[0].shape, backend.int64)
     for place in range(1, len(seen)):
@@ -111,37 +118,40 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
 def avg_pool2d(x, kernel_size, stride=None, padding=0):
     """The mean under the kernel, where padding counts as zeros."""
     kernel, padding = pair(kernel_size), pair(padding)
+    stride = kernel if stride is None else pair(stride)
     check_pool("avg_pool2d", x, kernel, padding)
     total = 0
-    for shifted in shifts(pad_images(x, padding, 0.0), kernel, kernel if stride is None else pair(stride)):
+    for shifted in shifts(pad_images(x, padding, 0.0), kernel, stride):
         total = total + shifted
     return total * (1 / (kernel[0] * kernel[1]))
 
 
 def upsample(x, scale_factor):
-    """Every pixel of x (N, C, H, W) repeated `scale_factor` times in both directions (nearest neighbour)."""
+    """Every pixel of x (N, C, H, W) repeated `scale_factor` times both ways (nearest neighbour)."""
     (n, c, h, w), (sh, sw) = x.shape, pair(scale_factor)
-    return reshape(expand(reshape(x, (n, c, h, 1, w, 1)), (n, c, h, sh, w, sw)), (n, c, h * sh, w * sw))
+    repeated = expand(reshape(x, (n, c, h, 1, w, 1)), (n, c, h, sh, w, sw))
+    return reshape(repeated, (n, c, h * sh, w * sw))
 
 
 def pad(x, pad, mode="constant", value=0.0):
     """`x` with `value` around it: (left, right, top, bottom, ...), the last dimension first."""
     if mode != "constant" or len(pad) % 2 or len(pad) > 2 * x.ndim:
-        raise ValueError(f"pad: got pad={pad} and mode={mode!r} for {x.ndim} dimensions; pass an even number of "
-                         "widths, at most two a dimension, and mode='constant'")
+        raise ValueError(f"pad: got pad={pad} and mode={mode!r} for {x.ndim} dimensions; "
+                         "pass an even number of widths, at most two a dimension, "
+                         "and mode='constant'")
     widths = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     return pad_all(x, ((0, 0),) * (x.ndim - len(widths)) + tuple(reversed(widths)), value)
 
 
 def dropout(x, p=0.5, training=True):
-    """Each number set to 0 with probability p, the others divided by 1 - p (Srivastava et al. 2014)."""
+    """Each number is 0 with probability p, else divided by 1 - p (Srivastava et al. 2014)."""
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p is {p}, but a probability lies between 0 and 1")
     if not training or p == 0:
         return x
     keep = backend.generator.random(x.shape, backend.float32) >= p
-    keep = backend.to_device((keep / (1 - p) if p < 1 else keep).astype(x.dtype), backend.device_of(raw(x)))
-    return x * keep
+    keep = (keep / (1 - p) if p < 1 else keep).astype(x.dtype)
+    return x * backend.to_device(keep, backend.device_of(raw(x)))
 
 
 def embedding(indices, weight):
@@ -153,22 +163,26 @@ def one_hot(indices, num_classes):
     """A 1 at the place that each integer names, and 0 elsewhere: (...) to (..., num_classes)."""
     xp, classes = array_module(raw(indices)), raw(indices)
     if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
-        raise ValueError(f"one_hot: the classes go from {classes.min()} to {classes.max()}, but num_classes is {num_classes}")
+        raise ValueError(f"one_hot: the classes go from {classes.min()} to {classes.max()}, "
+                         f"but num_classes is {num_classes}")
     return Tensor((raw(indices)[..., None] == xp.arange(num_classes)).astype(backend.int64))
 
 
-def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
-    """Each channel of x (N, C, ...) brought to mean 0 and variance 1 (Ioffe and Szegedy 2015, algorithm 1).
+def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1,
+               eps=1e-5):
+    """Each channel of x (N, C, ...) at mean 0, variance 1 (Ioffe and Szegedy 2015, algorithm 1).
 
     In training the moments are the batch's, and the running ones (C,) move towards them by
-    `momentum`, in place (the variance by its unbiased estimate). Otherwise the running ones are used.
+    `momentum`, in place (the variance by its unbiased estimate). Otherwise the running ones are
+    used.
     """
     xp, channels = array_module(raw(x)), (x.shape[1],)
     weight = xp.ones(channels, x.dtype) if weight is None else weight
     bias = xp.zeros(channels, x.dtype) if bias is None else bias
     if training or running_mean is None:
         if x.shape[0] * math.prod(x.shape[2:]) < 2:
-            raise ValueError(f"batch_norm: training needs more than one value per channel, but x has shape {x.shape}")
+            raise ValueError("batch_norm: training needs more than one value per channel, "
+                             f"but x has shape {x.shape}")
         for moment in (running_mean, running_var):
             if isinstance(moment, Tensor):
                 moment.version[0] += 1
@@ -180,9 +194,10 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
 
 
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
-    """Each example brought to mean 0 and variance 1 over its last dimensions (Ba et al. 2016, eq. 4)."""
+    """Each example at mean 0, variance 1 over its last dimensions (Ba et al. 2016, eq. 4)."""
     if tuple(x.shape[-len(normalized_shape):]) != tuple(normalized_shape):
-        raise ValueError(f"layer_norm: x has shape {x.shape}, but its last dimensions must be {normalized_shape}")
+        raise ValueError(f"layer_norm: x has shape {x.shape}, "
+                         f"but its last dimensions must be {normalized_shape}")
     dims = tuple(range(-len(normalized_shape), 0))
     centred = x - mean(x, dims, True)
     out = centred / sqrt(mean(centred * centred, dims, True) + eps)
@@ -202,11 +217,12 @@ def reduce(losses, reduction):
 
 def check_shapes(name, x, target):
     if x.shape != target.shape:
-        raise ValueError(f"{name}: input has shape {x.shape} and target {target.shape}; they must be equal")
+        raise ValueError(f"{name}: input has shape {x.shape} and target {target.shape}; "
+                         "they must be equal")
 
 
 def binary_cross_entropy_with_logits(input, target, reduction="mean"):
-    """-t log s(x) - (1 - t) log(1 - s(x)) with s the sigmoid: -log of a Bernoulli likelihood, in nats.
+    """-t log s(x) - (1 - t) log(1 - s(x)), s the sigmoid: -log of a Bernoulli likelihood, in nats.
 
     From logits it is softplus(x) - t x, which never takes the logarithm of a rounded zero.
     """
@@ -231,21 +247,21 @@ def nll_loss(input, target, reduction="mean"):
     """-x[target]: x (N, C) are log-probabilities, target (N,) the integers of the right classes."""
     classes = raw(target)
     if input.ndim != 2 or classes.shape != input.shape[:1] or classes.dtype.kind not in "iu":
-        raise ValueError(f"nll_loss: expected input (N, C) and integer target (N,), got shapes {input.shape} and "
-                         f"{classes.shape} ({classes.dtype})")
+        raise ValueError("nll_loss: expected input (N, C) and integer target (N,), "
+                         f"got shapes {input.shape} and {classes.shape} ({classes.dtype})")
     if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) < input.shape[1]:
-        raise ValueError(f"nll_loss: the classes go from {classes.min()} to {classes.max()}, but input has "
-                         f"{input.shape[1]} columns")
+        raise ValueError(f"nll_loss: the classes go from {classes.min()} to {classes.max()}, "
+                         f"but input has {input.shape[1]} columns")
     return reduce(-getitem(input, (array_module(classes).arange(len(classes)), classes)), reduction)
 
 
 def cross_entropy(input, target, reduction="mean"):
-    """-log softmax(x)[target], in nats: x (N, C) are logits, target (N,) the integers of the right classes."""
+    """-log softmax(x)[target] in nats: x (N, C) are logits, target (N,) the right class numbers."""
     return nll_loss(log_softmax(input, 1), target, reduction)
 
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
-    """-log N(target; input, var): (log var + (x - t)^2 / var) / 2, plus log(2 pi) / 2 where `full`, in nats.
+    """-log N(t; x, var) in nats: (log var + (x - t)^2 / var) / 2, plus log(2 pi) / 2 where `full`.
 
     `var` is the variance, not the standard deviation. It is kept at `eps` or above (as in PyTorch,
     the gradient ignores that).
@@ -256,10 +272,12 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     if var.shape == input.shape[:-1] != input.shape:
         var = unsqueeze(var, -1)
     if var.shape not in (input.shape, input.shape[:-1] + (1,)):
-        raise ValueError(f"gaussian_nll_loss: var has shape {var.shape}, but input has {input.shape}; pass one variance "
-                         "for each number, or for each example (last dimension 1 or absent)")
+        raise ValueError(f"gaussian_nll_loss: var has shape {var.shape}, but input has "
+                         f"{input.shape}; pass one variance for each number, "
+                         "or for each example (last dimension 1 or absent)")
     if bool((raw(var) < 0).any()):
-        raise ValueError("gaussian_nll_loss: var has negative entries; pass variances, for example exp(log_var)")
+        raise ValueError("gaussian_nll_loss: var has negative entries; "
+                         "pass variances, for example exp(log_var)")
     floor = maximum(raw(var), eps) - raw(var)
     var = var + floor
     difference = input - target

@@ -33,12 +33,15 @@ class GAN(nn.Module):
 
 
 def discriminator_loss(real_logits, fake_logits):
-    """-E[log D(x)] - E[log(1 - D(G(z)))] = -V(D, G), Goodfellow et al. 2014, eq. 1, mean over the batch, in nats."""
+    """-E[log D(x)] - E[log(1 - D(G(z)))] = -V(D, G), Goodfellow et al. 2014, eq. 1.
+
+    A mean over the batch, in nats.
+    """
     return mean(softplus(-real_logits)) + mean(softplus(fake_logits))
 
 
 def generator_loss(fake_logits):
-    """-E[log D(G(z))], the non-saturating form of section 3: strong gradients where D is sure of a fake."""
+    """-E[log D(G(z))], the non-saturating form of section 3: steep where D is sure of a fake."""
     return mean(softplus(-fake_logits))
 
 
@@ -51,7 +54,10 @@ GENERATOR_LOSSES = {"non-saturating": generator_loss, "minimax": minimax_generat
 
 
 def gradient_penalty(critic, real, fake):
-    """E[(|grad_x critic(x)| - 1)^2] at random points between real and fake (Gulrajani et al. 2017, eq. 3)."""
+    """E[(|grad_x critic(x)| - 1)^2], x between real and fake (Gulrajani et al. 2017, eq. 3).
+
+    Each x is a random point on the line from a real example to a fake one.
+    """
     share = creation.rand(len(real), *[1] * (real.ndim - 1), dtype=real.dtype, device=real.device)
     between = (share * real + (1 - share) * fake).detach().requires_grad_()
     slope, = grad(critic(between).sum(), between, create_graph=True)
@@ -59,12 +65,12 @@ def gradient_penalty(critic, real, fake):
 
 
 def critic_loss(critic, real, fake, weight=10.0):
-    """E[critic(fake)] - E[critic(real)] + weight * gradient penalty (Gulrajani et al. 2017, eq. 3)."""
+    """E[critic(fake)] - E[critic(real)] + weight * penalty (Gulrajani et al. 2017, eq. 3)."""
     return mean(critic(fake)) - mean(critic(real)) + weight * gradient_penalty(critic, real, fake)
 
 
 class GANTraining:
-    """What the training loop needs: one step, the figures of an evaluation, and the state to save.
+    """What the training loop needs: one step, the figures of an evaluation, the state to save.
 
     The four steps of the method: 1. initialise both networks (done by whoever builds the model);
     2. update the discriminator on real and generated samples; 3. update the generator through the
@@ -84,7 +90,7 @@ class GANTraining:
         generator, discriminator = self.model.generator, self.model.discriminator
         optimizer_d, optimizer_g = self.optimizers
 
-        # 2. The discriminator sees the samples detached: its loss is none of the generator's business.
+        # 2. The discriminator sees the samples detached: its loss is not the generator's business.
         fake = generator(self.noise_for(real))
         real_logits, fake_logits = discriminator(real), discriminator(fake.detach())
         loss_d = discriminator_loss(real_logits, fake_logits)
@@ -122,12 +128,16 @@ class GANTraining:
 
 def figures(loss_d, real_logits, fake_logits):
     """The loss of the discriminator, V(D, G) = -loss, and the mean of D(x) and of D(G(z))."""
-    return {"loss": loss_d.item(), "value": -loss_d.item(), "d_real": mean(sigmoid(real_logits)).item(),
+    return {"loss": loss_d.item(), "value": -loss_d.item(),
+            "d_real": mean(sigmoid(real_logits)).item(),
             "d_fake": mean(sigmoid(fake_logits)).item()}
 
 
 def initialise(module):
-    """DCGAN's start: weights from N(0, 0.02), of batch norm from N(1, 0.02), biases 0 (Radford et al. 2016, section 4)."""
+    """DCGAN's start (Radford et al. 2016, section 4).
+
+    Weights come from N(0, 0.02^2), those of batch norm from N(1, 0.02^2), and biases are 0.
+    """
     if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d)):
         init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)
         if module.bias is not None:
@@ -152,13 +162,16 @@ def dcgan(shape=(1, 28, 28), latent_dim=100):
 
 
 def dense_gan(shape, latent_dim=None, hidden=128):
-    """Two hidden layers in each network. Images get 100 latent units and a tanh, points as many as they have numbers."""
+    """Two hidden layers in each network, for examples of any `shape`.
+
+    Images get 100 latent units and a tanh, points as many units as they have numbers.
+    """
     size, image = math.prod(shape), len(shape) == 3
     latent_dim = latent_dim or (100 if image else size)
     generator = nn.Sequential(
         nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
         nn.Linear(hidden, size), nn.Unflatten(1, shape), *[nn.Tanh()] * image)
     discriminator = nn.Sequential(
-        nn.Flatten(), nn.Linear(size, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2),
-        nn.Linear(hidden, 1))
+        nn.Flatten(), nn.Linear(size, hidden), nn.LeakyReLU(0.2),
+        nn.Linear(hidden, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
     return GAN(generator, discriminator, latent_dim)

@@ -24,35 +24,40 @@ def numerical_jacobian(func, inputs, i, eps):
             moved = x.data.copy(order="K")
             moved[place] += step
             with no_grad():
-                ends.append(outputs_of(func, [*inputs[:i], Tensor(moved, x.requires_grad), *inputs[i + 1:]]))
-        rows.append(np.concatenate([((up.data - down.data) / (2 * eps)).reshape(-1) for up, down in zip(*ends)]))
+                replaced = [*inputs[:i], Tensor(moved, x.requires_grad), *inputs[i + 1:]]
+                ends.append(outputs_of(func, replaced))
+        slopes = [(up.data - down.data) / (2 * eps) for up, down in zip(*ends)]
+        rows.append(np.concatenate([slope.reshape(-1) for slope in slopes]))
     return np.stack(rows) if rows else None
 
 
-def analytical_jacobian(func, inputs, i):
-    """The same by one backward walk for each number of the output."""
-    outputs = outputs_of(func, inputs)
-    columns = []
-    for output in outputs:
+def analytical_jacobians(func, inputs, wanted):
+    """The same for each input in `wanted`, by one backward walk for each number of the output."""
+    xs, columns = [inputs[i] for i in wanted], [[] for _ in wanted]
+    for output in outputs_of(func, inputs):
         for place in np.ndindex(output.shape):
             g = np.zeros(output.shape, output.dtype)
             g[place] = 1
-            found = grad(output, inputs[i], Tensor(g), retain_graph=True, allow_unused=True)[0] \
-                if output.requires_grad else None
-            columns.append(np.zeros(inputs[i].shape) if found is None else found.data)
-    return np.stack([c.reshape(-1) for c in columns], 1) if columns else None
+            found = [None] * len(xs)
+            if output.requires_grad:
+                found = grad(output, xs, Tensor(g), retain_graph=True, allow_unused=True)
+            for column, x, gradient in zip(columns, xs, found):
+                column.append((np.zeros(x.shape) if gradient is None else gradient.data).reshape(-1))
+    return [np.stack(column, 1) if column else None for column in columns]
 
 
 def outputs_of(func, inputs):
     outputs = func(*inputs)
-    return [o for o in (outputs if isinstance(outputs, (tuple, list)) else [outputs]) if o.dtype.kind == "f"]
+    outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+    return [o for o in outputs if o.dtype.kind == "f"]
 
 
 def gradcheck(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
     """Whether func's derivatives with respect to every input that requires a gradient are right.
 
-    `inputs` are float64 Tensors. An element passes where |analytic - numeric| <= atol + rtol |numeric|.
-    The first that fails is named in a GradcheckError, or False is returned without `raise_exception`.
+    `inputs` are float64 Tensors. An element passes where
+    |analytic - numeric| <= atol + rtol |numeric|. The first that fails is named in a
+    GradcheckError, or False is returned without `raise_exception`.
     """
     try:
         largest_error(func, inputs, eps, atol, rtol)
@@ -64,18 +69,23 @@ def gradcheck(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True
 
 
 def largest_error(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3):
-    """`gradcheck`, returning for each input |analytic - numeric| / max(1, |numeric|) at its worst (None: not checked)."""
+    """`gradcheck`, returning each input's largest |analytic - numeric| / max(1, |numeric|).
+
+    It is None for an input that is not checked.
+    """
     inputs = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
     worst = [None] * len(inputs)
-    for i, x in enumerate(inputs):
-        if not (isinstance(x, Tensor) and x.requires_grad):
-            continue
-        if x.dtype != np.float64:
-            raise TypeError(f"gradcheck: input {i} is {x.dtype}; finite differences need float64, so pass "
-                            ".double() tensors")
-        worst[i] = 0.0
+    wanted = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    for i in wanted:
+        if inputs[i].dtype != np.float64:
+            raise TypeError(f"gradcheck: input {i} is {inputs[i].dtype}; finite differences need "
+                            "float64, so pass .double() tensors")
+    with enable_grad():
+        jacobians = analytical_jacobians(func, inputs, wanted)
+    for i, analytic in zip(wanted, jacobians):
+        x, worst[i] = inputs[i], 0.0
         with enable_grad():
-            analytic, numeric = analytical_jacobian(func, inputs, i), numerical_jacobian(func, inputs, i, eps)
+            numeric = numerical_jacobian(func, inputs, i, eps)
         if analytic is None or numeric is None:
             continue
         error = np.abs(analytic - numeric)
@@ -84,19 +94,22 @@ def largest_error(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3):
             row, column = np.argwhere(wrong)[0]
             place = tuple(int(n) for n in np.unravel_index(row, x.shape))
             raise GradcheckError(
-                f"input {i}, element {place}: the derivative of output element {column} is {analytic[row, column]:.9g} "
-                f"by its rule and {numeric[row, column]:.9g} by finite differences; "
-                f"tolerance {atol:g} + {rtol:g} * |numeric|, {wrong.sum()} of {wrong.size} entries differ")
+                f"input {i}, element {place}: the derivative of output element {column} is "
+                f"{analytic[row, column]:.9g} by its rule and "
+                f"{numeric[row, column]:.9g} by finite differences; "
+                f"tolerance {atol:g} + {rtol:g} * |numeric|, "
+                f"{wrong.sum()} of {wrong.size} entries differ")
         worst[i] = float(np.max(error / np.maximum(1, np.abs(numeric)), initial=0))
     return worst
 
 
 def gradient_function(func, inputs, seed=0):
-    """The gradient of `func` as a function of its inputs and of the outgoing gradients, and those to start from."""
+    """The gradient of `func` as a function of inputs and outgoing gradients, and where to start."""
     inputs = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
     rng = np.random.default_rng(seed)
     outputs = [o for o in outputs_of(func, inputs) if o.requires_grad]
-    grad_outputs = [Tensor(rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1, 1], o.shape), True) for o in outputs]
+    grad_outputs = [Tensor(rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1, 1], o.shape), True)
+                    for o in outputs]
     wanted = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
 
     def gradient(*args):
@@ -110,7 +123,7 @@ def gradient_function(func, inputs, seed=0):
 
 
 def gradgradcheck(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
-    """Whether the derivatives of func's derivatives are right: `gradcheck` of the gradient of `func`.
+    """Whether the derivatives of func's derivatives are right: `gradcheck` of its gradient.
 
     It finds what first order cannot: a constant frozen inside a derivative rule.
     """

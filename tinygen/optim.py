@@ -30,8 +30,13 @@ def as_list(parameters):
     return list(parameters)
 
 
+def beside(p, array):
+    """`array` in the dtype and on the device of the parameter p."""
+    return to_device(array, p.device).astype(p.dtype, copy=False)
+
+
 class Optimizer:
-    """What all optimisers share. A subclass has `names`, the arrays it keeps for a parameter, and `update`."""
+    """What all optimisers share. A subclass has `update` and `names`, its arrays a parameter."""
 
     names = ()
 
@@ -43,7 +48,7 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: lr is {lr} and weight_decay {weight_decay}; "
                              "neither may be negative")
         self.lr, self.weight_decay = lr, weight_decay
-        self.state = [{} for _ in self.params]     # for each parameter: the number of steps, and its arrays
+        self.state = [{} for _ in self.params]     # of each parameter: number of steps, arrays
 
     def zero_grad(self):
         """Forget all gradients."""
@@ -58,6 +63,8 @@ class Optimizer:
             if not state:
                 zeros = array_module(p.data).zeros_like
                 state.update({"step": 0}, **{name: zeros(p.data) for name in self.names})
+            for name in self.names:     # the model may have been converted since
+                state[name] = beside(p, state[name])
             state["step"] += 1
             for x, g, *kept in pieces(p.data, p.grad.data, *[state[name] for name in self.names]):
                 if self.weight_decay:
@@ -75,33 +82,39 @@ class Optimizer:
 
     def state_dict(self):
         """{"lr": ..., "state": {parameter number: {"step": ..., name: array}}}."""
-        return {"lr": self.lr, "state": {str(i): dict(state) for i, state in enumerate(self.state) if state}}
+        states = {str(i): dict(state) for i, state in enumerate(self.state) if state}
+        return {"lr": self.lr, "state": states}
 
     def load_state_dict(self, state_dict):
-        """Take over a saved state: the arrays are copied, after their names and shapes were checked."""
+        """Take over a saved state: its arrays are copied, once names and shapes were checked."""
         fresh = [{} for _ in self.params]
         for i, state in state_dict["state"].items():
             if int(i) >= len(self.params) or set(state) != {"step", *self.names}:
-                raise ValueError(f"load_state_dict: {type(self).__name__} over {len(self.params)} parameters does not "
-                                 f"fit a state for parameter {i} with {sorted(state)}")
+                raise ValueError(f"load_state_dict: {type(self).__name__} over {len(self.params)} "
+                                 f"parameters does not fit a state for parameter {i} "
+                                 f"with {sorted(state)}")
             p = self.params[int(i)]
             for name in self.names:
                 if state[name].shape != p.shape:
-                    raise ValueError(f"load_state_dict: {name} of parameter {i} has shape {state[name].shape}, "
-                                     f"but the parameter has {p.shape}")
-            device = "cpu" if array_module(p.data).__name__ == "numpy" else "cuda"
-            fresh[int(i)] = {"step": int(state["step"]), **{
-                name: to_device(state[name], device).astype(p.dtype, copy=True) for name in self.names}}
+                    raise ValueError(f"load_state_dict: {name} of parameter {i} has shape "
+                                     f"{state[name].shape}, but the parameter has {p.shape}")
+            arrays = {name: beside(p, state[name].copy()) for name in self.names}
+            fresh[int(i)] = {"step": int(state["step"]), **arrays}
         self.lr, self.state = float(state_dict["lr"]), fresh
 
 
 class SGD(Optimizer):
-    """x -= lr b, with b = momentum b + (1 - dampening) g; Nesterov takes g + momentum b (Sutskever et al. 2013)."""
+    """x -= lr b, with b = momentum b + (1 - dampening) g.
 
-    def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
+    Nesterov's form takes g + momentum b instead of b (Sutskever et al. 2013).
+    """
+
+    def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0,
+                 nesterov=False):
         super().__init__(params, lr, weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(f"SGD: nesterov needs momentum above 0 and no dampening, got {momentum} and {dampening}")
+            raise ValueError("SGD: nesterov needs momentum above 0 and no dampening, "
+                             f"got {momentum} and {dampening}")
         self.momentum, self.dampening, self.nesterov = momentum, dampening, nesterov
         self.names = ("momentum_buffer",) if momentum else ()
 
@@ -124,16 +137,22 @@ class Adagrad(Optimizer):
 
     def update(self, x, g, step, total):
         total += g * g
-        x -= self.lr / (1 + (step - 1) * self.lr_decay) * g / (array_module(x).sqrt(total) + self.eps)
+        lr = self.lr / (1 + (step - 1) * self.lr_decay)
+        x -= lr * g / (array_module(x).sqrt(total) + self.eps)
 
 
 class RMSprop(Optimizer):
-    """x -= lr g / (sqrt(v) + eps), v a running mean of g^2, or with `centered` the variance (Hinton 2012, lecture 6)."""
+    """x -= lr g / (sqrt(v) + eps), v a running mean of g^2 (Hinton 2012, lecture 6).
 
-    def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False):
+    With `centered`, v is the variance instead.
+    """
+
+    def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0,
+                 centered=False):
         super().__init__(params, lr, weight_decay)
         self.alpha, self.eps, self.momentum, self.centered = alpha, eps, momentum, centered
-        self.names = ("square_avg",) + ("grad_avg",) * bool(centered) + ("momentum_buffer",) * bool(momentum)
+        self.names = (("square_avg",) + ("grad_avg",) * bool(centered)
+                      + ("momentum_buffer",) * bool(momentum))
 
     def update(self, x, g, step, square, *kept):
         square *= self.alpha
@@ -153,10 +172,11 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """x -= lr m' / (sqrt(v') + eps), m and v running means of g and g^2 (Kingma and Ba 2015, algorithm 1).
+    """x -= lr m' / (sqrt(v') + eps), m and v means of g and g^2 (Kingma and Ba 2015, algorithm 1).
 
-    Both means start at 0; m' = m / (1 - beta1^t) and v' = v / (1 - beta2^t) correct that. Here the
-    corrections are folded into the step size and eps (section 2), which saves two passes over memory.
+    Both running means start at 0; m' = m / (1 - beta1^t) and v' = v / (1 - beta2^t) correct that.
+    Here the corrections are folded into the step size and eps (section 2), which saves two passes
+    over memory.
     """
 
     names = ("exp_avg", "exp_avg_sq")
@@ -164,7 +184,8 @@ class Adam(Optimizer):
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(params, lr, weight_decay)
         if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"{type(self).__name__}: betas are {betas}, but each must lie in [0, 1)")
+            raise ValueError(f"{type(self).__name__}: betas are {betas}, "
+                             "but each must lie in [0, 1)")
         self.betas, self.eps = tuple(betas), eps
 
     def update(self, x, g, step, m, v):
@@ -184,7 +205,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam that shrinks the weights themselves, x *= 1 - lr weight_decay, not the gradient (Loshchilov and Hutter 2019)."""
+    """Adam that shrinks x itself, x *= 1 - lr weight_decay, not g (Loshchilov and Hutter 2019)."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
         super().__init__(params, lr, betas, eps, weight_decay)
@@ -194,7 +215,7 @@ class AdamW(Adam):
         return g
 
 
-# Learning-rate schedules: `step()` after each epoch sets optimizer.lr = factor(epoch) * the first lr.
+# Learning-rate schedules: `step()` after each epoch sets optimizer.lr = factor(epoch) * first lr.
 
 class LRScheduler:
     """A learning rate that follows `factor(epoch)`, epoch 0, 1, 2, ..."""
@@ -252,7 +273,7 @@ class ExponentialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """From lr down to eta_min in T_max epochs, along half a cosine (Loshchilov and Hutter 2017, eq. 5)."""
+    """From lr to eta_min in T_max epochs down half a cosine (Loshchilov and Hutter 2017, eq. 5)."""
 
     def __init__(self, optimizer, T_max, eta_min=0.0):
         self.T_max, self.eta_min = T_max, eta_min
@@ -264,7 +285,7 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """A warm-up: the factor goes in a straight line from start_factor to end_factor in `total_iters` epochs."""
+    """A warm-up: factor goes straight from start_factor to end_factor in `total_iters` epochs."""
 
     def __init__(self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5):
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
@@ -279,14 +300,18 @@ class LinearLR(LRScheduler):
 
 def grad_norm(parameters):
     """The Euclidean norm of all gradients taken together, as a Python number."""
-    return math.sqrt(sum([float((p.grad.data * p.grad.data).sum()) for p in parameters if p.grad is not None]))
+    gradients = [p.grad.data for p in parameters if p.grad is not None]
+    return math.sqrt(sum([float((g * g).sum()) for g in gradients]))
 
 
 def clip_grad_norm_(parameters, max_norm):
-    """Scale all gradients so that their common norm is at most `max_norm` (Pascanu et al. 2013). Returns the old norm."""
+    """Scale all gradients so that their common norm is at most `max_norm` (Pascanu et al. 2013).
+
+    Returns the old norm.
+    """
     parameters = as_list(parameters)
     norm = grad_norm(parameters)
-    scale = min(float(max_norm) / (norm + 1e-6), 1.0)     # nan stays nan: a broken gradient must show
+    scale = min(float(max_norm) / (norm + 1e-6), 1.0)  # nan stays nan: a broken gradient must show
     for p in parameters:
         if p.grad is not None:
             p.grad = Tensor(p.grad.data * scale)

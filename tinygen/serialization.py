@@ -1,4 +1,4 @@
-"""Floor 2: saving and loading. A file holds arrays and plain JSON, and nothing in it is ever executed.
+"""Floor 2: saving and loading. A file holds arrays and plain JSON; nothing in it is ever executed.
 
 `save` takes dicts and lists, nested at will, of tensors, arrays, numbers, strings and None. The
 file is an ordinary `.npz`: each array under its path (`model/decoder.0.weight`), and under
@@ -30,8 +30,8 @@ def save(obj, path):
             return [plain(value, f"{name}/{i}" if name else str(i)) for i, value in enumerate(x)]
         if x is None or isinstance(x, (bool, int, float, str)):
             return x
-        raise TypeError(f"save: {name} is a {type(x).__name__}; only tensors, arrays, numbers, strings, None, "
-                        "dicts and lists can be saved")
+        raise TypeError(f"save: {name} is a {type(x).__name__}; only tensors, arrays, numbers, "
+                        "strings, None, dicts and lists can be saved")
 
     structure = json.dumps(plain(obj, ""))
     with replacing(path) as file:
@@ -69,14 +69,16 @@ def load(path):
     except FileNotFoundError:
         raise backend.InputError(f"{path} does not exist; check the name") from None
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise backend.InputError(f"{path} is not a file that tinygen has saved, or it is damaged ({error}); "
-                                 "use another copy, or train again") from None
+        raise backend.InputError(f"{path} is not a file that tinygen has saved, or it is damaged "
+                                 f"({error}); use another copy, or train again") from None
 
     def whole(x):
         if isinstance(x, list):
             return [whole(item) for item in x]
         if isinstance(x, dict):
-            return arrays[x["array"]] if set(x) == {"array"} else {key: whole(value) for key, value in x.items()}
+            if set(x) == {"array"}:
+                return arrays[x["array"]]
+            return {key: whole(value) for key, value in x.items()}
         return x
 
     return whole(structure)

@@ -26,24 +26,26 @@ from .vae import VAETraining, conv_vae, dense_vae
 
 def build(config):
     """The model that `config` describes, ready to be trained."""
-    shape, image, conv = tuple(config["shape"]), len(config["shape"]) == 3, config["architecture"] == "conv"
+    shape, latent_dim = tuple(config["shape"]), config["latent_dim"]
+    image, conv = len(shape) == 3, config["architecture"] == "conv"
     if conv and shape[1:] != (28, 28):
-        raise InputError(f"the convolutional models are for images of 28 x 28, but the data has shape {shape}; "
-                         "use --architecture dense")
+        raise InputError("the convolutional models are for images of 28 x 28, but the data has "
+                         f"shape {shape}; use --architecture dense")
     if config["model"] == "gan":
-        model = dcgan(shape, config["latent_dim"]) if conv else dense_gan(shape, config["latent_dim"])
+        model = dcgan(shape, latent_dim) if conv else dense_gan(shape, latent_dim)
         return GANTraining(model, config["lr"], loss=config["loss"], image=image)
     make, hidden = (conv_vae, {}) if conv else (dense_vae, {"hidden": 400 if image else 128})
-    return VAETraining(make(shape, config["latent_dim"], likelihood=config["likelihood"], **hidden), config["lr"])
+    model = make(shape, latent_dim, likelihood=config["likelihood"], **hidden)
+    return VAETraining(model, config["lr"])
 
 
 def defaults(model, data, architecture=None, latent_dim=None, lr=None, loss="non-saturating"):
-    """The part of a run's config that says which model it is, with what suits the data filled in."""
+    """The part of a run's config that describes the model, with what suits the data filled in."""
     image = data.is_images
     architecture = architecture or ("conv" if image and model == "gan" else "dense")
     latent_dim = latent_dim or ((100 if model == "gan" else 20) if image else 2)
-    common = {"model": model, "architecture": architecture, "shape": list(data.shape), "latent_dim": latent_dim,
-              "lr": lr or (2e-4 if model == "gan" else 1e-3)}
+    common = {"model": model, "architecture": architecture, "shape": list(data.shape),
+              "latent_dim": latent_dim, "lr": lr or (2e-4 if model == "gan" else 1e-3)}
     if model == "gan":
         return {**common, "loss": loss}
     return {**common, "likelihood": "bernoulli" if image else "gaussian"}
@@ -53,14 +55,16 @@ def environment():
     """What a result depends on besides the arguments and the data."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or cores
-    return {"versions": {"python": platform.python_version(), "numpy": np.__version__}, "threads": int(threads)}
+    versions = {"python": platform.python_version(), "numpy": np.__version__}
+    return {"versions": versions, "threads": int(threads)}
 
 
 def start_run(out, config):
-    """Make the folder of a new run and write its config. A folder with a run in it is left alone."""
+    """Make a new run's folder and write its config. A folder with a run in it is left alone."""
     out = pathlib.Path(out)
     if (out / "config.json").exists():
-        raise InputError(f"{out} already holds a run; go on with it by --resume {out}, or choose another --out")
+        raise InputError(f"{out} already holds a run; go on with it by --resume {out}, "
+                         "or choose another --out")
     try:
         (out / "samples").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -75,14 +79,15 @@ def read_config(run):
     try:
         return json.loads(path.read_text())
     except OSError:
-        raise InputError(f"{run} holds no run: there is no config.json in it; pass the folder that "
-                         "'tinygen train ... --out' has made") from None
+        raise InputError(f"{run} holds no run: there is no config.json in it; pass the folder "
+                         "that 'tinygen train ... --out' has made") from None
     except ValueError:
-        raise InputError(f"{path} is not valid JSON; restore it from a copy, or train again") from None
+        raise InputError(f"{path} is not valid JSON; restore it from a copy, "
+                         "or train again") from None
 
 
 def load_run(run):
-    """(training, config) of a finished or interrupted run, with the weights of its last checkpoint."""
+    """(training, config) of a run, finished or interrupted, with its last checkpoint's weights."""
     config = read_config(run)
     training = build(config)
     restore(training, load(pathlib.Path(run) / "checkpoint.npz"))
@@ -111,7 +116,8 @@ def fit(training, data, out, epochs, batch_size, progress=True):
     if (out / "checkpoint.npz").exists():
         checkpoint = load(out / "checkpoint.npz")
         restore(training, checkpoint)
-        history, timing, first = checkpoint["history"], checkpoint["timing"], checkpoint["epoch"] + 1
+        history, timing = checkpoint["history"], checkpoint["timing"]
+        first = checkpoint["epoch"] + 1
         points = creation.tensor(checkpoint["points"])
         backend.generator.bit_generator.state = checkpoint["generator"]
     train = DataLoader(training.from_data(data.train), batch_size, shuffle=True)
@@ -120,28 +126,32 @@ def fit(training, data, out, epochs, batch_size, progress=True):
         start = time.perf_counter()
         model.train()
         figures = []
-        with tqdm(train, desc=f"epoch {epoch}/{epochs}", disable=not progress, mininterval=0.2) as bar:
+        bar = tqdm(train, desc=f"epoch {epoch}/{epochs}", disable=not progress, mininterval=0.2)
+        with bar:
             for x in bar:
                 figures.append({"size": len(x), **training.step(x)})
                 check_finite(figures, epoch)
                 if len(figures) % 20 == 0:
-                    bar.set_postfix({name: f"{value:.4g}" for name, value in average(figures[-20:]).items()})
+                    recent = average(figures[-20:])
+                    bar.set_postfix({name: f"{value:.4g}" for name, value in recent.items()})
         seconds = time.perf_counter() - start
         model.eval()
         measured = average([{"size": len(x), **training.evaluate(x)} for x in test])
         history.append(history_row(epoch, epoch * len(train), average(figures), measured))
         timing.append({"epoch": epoch, "seconds": round(seconds, 3)})
-        plots.save_samples(training.to_data(model.sample(len(points), z=points)).numpy(), data.train,
-                           out / "samples" / f"epoch_{epoch:03d}.png")
+        samples = training.to_data(model.sample(len(points), z=points)).numpy()
+        plots.save_samples(samples, data.train, out / "samples" / f"epoch_{epoch:03d}.png")
         save({"epoch": epoch, "model": model.state_dict(), "points": points,
               "optimizers": [optimizer.state_dict() for optimizer in training.optimizers],
-              "generator": backend.generator.bit_generator.state, "history": history, "timing": timing},
+              "generator": backend.generator.bit_generator.state,
+              "history": history, "timing": timing},
              out / "checkpoint.npz")
         write_csv(out / "history.csv", history)
         write_csv(out / "timing.csv", timing)
         if progress:
-            tqdm.write(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()
-                                                      if name not in ("epoch", "step")) + f" ({seconds:.0f} s)")
+            row = ", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()
+                            if name not in ("epoch", "step"))
+            tqdm.write(f"epoch {epoch}: {row} ({seconds:.0f} s)")
     return history, timing
 
 
@@ -155,14 +165,15 @@ def history_row(epoch, step, train, test):
 def average(figures):
     """The mean of each figure over batches, weighted by their sizes."""
     total = sum(f["size"] for f in figures)
-    return {name: sum(f["size"] * f[name] for f in figures) / total for name in figures[0] if name != "size"}
+    return {name: sum(f["size"] * f[name] for f in figures) / total
+            for name in figures[0] if name != "size"}
 
 
 def check_finite(figures, epoch):
     """A loss that is not a number stops the training, before it spoils the last good checkpoint."""
     if not all(math.isfinite(value) for value in figures[-1].values()):
-        raise InputError(f"step {len(figures)} of epoch {epoch} gave {figures[-1]}: the training has diverged; "
-                         "try a smaller --lr (the last good checkpoint is kept)")
+        raise InputError(f"step {len(figures)} of epoch {epoch} gave {figures[-1]}: the training "
+                         "has diverged; try a smaller --lr (the last good checkpoint is kept)")
 
 
 def write_csv(path, rows):

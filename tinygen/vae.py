@@ -6,7 +6,8 @@ point z back into a distribution p(x | z). Both learn by raising the evidence lo
     ELBO(x) = E_q[log p(x | z)] - KL(q(z | x) || p(z)) <= log p(x),   p(z) = N(0, 1).
 
 The first term asks for a good reconstruction, the second keeps the codes where new ones can be
-drawn. Everything is in nats per example: summed over pixels and latent units, averaged over examples.
+drawn. Everything is in nats per example: summed over pixels and latent units, averaged over
+examples.
 """
 
 import math
@@ -19,10 +20,11 @@ from .tensor import no_grad
 
 
 class VAE(nn.Module):
-    """An encoder (x to 2 * latent_dim numbers, mu and log_var) and a decoder (z to the parameters of p(x | z)).
+    """An encoder (x to mu and log_var, 2 * latent_dim numbers) and a decoder (z to p(x | z)).
 
-    With `likelihood="bernoulli"` the decoder gives logits, for x in [0, 1]. With "gaussian" it gives
-    the mean of N(mean, sigma^2), for any x; log sigma is one more number that is learned.
+    The decoder gives the parameters of p(x | z). With `likelihood="bernoulli"` these are logits,
+    for x in [0, 1]. With "gaussian" it gives the mean of N(mean, sigma^2), for any x; log sigma is
+    one more number that is learned.
     """
 
     def __init__(self, encoder, decoder, latent_dim, likelihood="bernoulli"):
@@ -33,7 +35,7 @@ class VAE(nn.Module):
         self.log_sigma = nn.Parameter(creation.zeros(())) if likelihood == "gaussian" else None
 
     def encode(self, x):
-        """mu and log_var of q(z | x), each (N, latent_dim). log_var is the logarithm of the variance."""
+        """mu and log_var, the logarithm of the variance, of q(z | x), each (N, latent_dim)."""
         return chunk(self.encoder(x), 2, dim=1)
 
     def decode(self, z):
@@ -57,7 +59,7 @@ class VAE(nn.Module):
 
 
 def reparameterise(mu, log_var, noise):
-    """z = mu + sigma * noise: a sample of N(mu, sigma^2) that gradients flow through (section 2.4)."""
+    """z = mu + sigma * noise, a sample of N(mu, sigma^2) that passes gradients on (section 2.4)."""
     return mu + exp(0.5 * log_var) * noise
 
 
@@ -65,9 +67,9 @@ def reconstruction_loss(model, decoded, x):
     """-log p(x | z) in nats per example, averaged over the batch."""
     if model.likelihood == "bernoulli":
         return binary_cross_entropy_with_logits(decoded, x, reduction="sum") / len(x)
-    pixels = x.numel() // len(x)
+    pixels, log_sigma = x.numel() // len(x), model.log_sigma
     squared = mse_loss(decoded, x, reduction="sum") / len(x)
-    return 0.5 * squared * exp(-2 * model.log_sigma) + pixels * (model.log_sigma + 0.5 * math.log(2 * math.pi))
+    return 0.5 * squared * exp(-2 * log_sigma) + pixels * (log_sigma + 0.5 * math.log(2 * math.pi))
 
 
 def negative_elbo(model, x, noise):
@@ -81,7 +83,7 @@ def negative_elbo(model, x, noise):
 
 
 class VAETraining:
-    """What the training loop needs: one step, the figures of an evaluation, and the state to save."""
+    """What the training loop needs: one step, the figures of an evaluation, the state to save."""
 
     def __init__(self, model, lr=1e-3):
         self.model, self.optimizers = model, [Adam(model.parameters(), lr)]
@@ -116,16 +118,17 @@ def figures(loss, recon, kl):
 
 
 def dense_vae(shape, latent_dim=20, hidden=400, likelihood="bernoulli"):
-    """Examples of any `shape`: one hidden layer on each side; 784-400-20 for digits, as PyTorch's example."""
+    """Any `shape`, with one hidden layer a side: 784-400-20 for digits, as PyTorch's example."""
     size = math.prod(shape)
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent_dim))
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(size, hidden), nn.ReLU(),
+                            nn.Linear(hidden, 2 * latent_dim))
     decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, size),
                             nn.Unflatten(1, shape))
     return VAE(encoder, decoder, latent_dim, likelihood)
 
 
 def conv_vae(shape=(1, 28, 28), latent_dim=20, likelihood="bernoulli"):
-    """Images (C, 28, 28): two strided convolutions down to 64 x 7 x 7, and their mirror up again."""
+    """Images (C, 28, 28): two strided convolutions down to 64 x 7 x 7, and the mirror up again."""
     channels = shape[0]
     encoder = nn.Sequential(
         nn.Conv2d(channels, 32, 4, stride=2, padding=1), nn.ReLU(),         # (32, 14, 14)

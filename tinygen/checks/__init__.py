@@ -17,7 +17,7 @@ CASES = {**PRIMITIVES, **COMPOSED, **LOSSES, **LAYERS, **TRAINING}
 
 
 def errors(func, inputs, order):
-    """{argument: relative error at its worst} of a case; a GradcheckError where a derivative is wrong.
+    """{argument: relative error at its worst} of a case; GradcheckError if a derivative is wrong.
 
     Order 2 checks the derivatives of the gradient, also with respect to the incoming gradient `g`.
     An argument that holds no number, or that wants no gradient, is left out.
@@ -25,7 +25,7 @@ def errors(func, inputs, order):
     names, tensors = list(inputs), list(inputs.values())
     if order == 2:
         func, tensors = gradient_function(func, tensors)
-        names += ["g"] * (len(tensors) - len(names))       # several outputs have several, which share a row
+        names += ["g"] * (len(tensors) - len(names))       # one for each output; they share a row
     worst = {}
     for name, x, error in zip(names, tensors, largest_error(func, tensors)):
         if error is not None and x.numel():
@@ -42,7 +42,8 @@ def run(names=None, cases=50, order=2, seed=0, progress=True):
     names = list(CASES) if names is None else list(names)
     unknown = [name for name in names if name not in CASES]
     if unknown:
-        raise InputError(f"check: {', '.join(unknown)}: not known; choose from {', '.join(sorted(CASES))}")
+        raise InputError(f"check: {', '.join(unknown)}: not known; "
+                         f"choose from {', '.join(sorted(CASES))}")
     rows = []
     with tqdm(names, disable=not progress, leave=False, unit="operation") as bar:
         for name in bar:
@@ -62,7 +63,8 @@ def check(name, cases, order, seed):
         try:
             found = errors(func, inputs, order)
         except GradcheckError as error:
-            raise GradcheckError(f"{name}, order {order}, case {drawn} of seed {seed}: {error}") from None
+            place = f"{name}, order {order}, case {drawn} of seed {seed}"
+            raise GradcheckError(f"{place}: {error}") from None
         for argument, error in found.items():
             counts[argument] = counts.get(argument, 0) + 1
             worst[argument] = max(error, worst.get(argument, 0.0))
@@ -73,7 +75,7 @@ def table(rows):
     """The rows as text, one a line under a heading."""
     heads = ("operation", "argument", "order", "cases", "worst error")
     wide = [max([len(str(row[i])) for row in [heads, *rows]]) for i in range(2)]
-    lines = [f"{heads[0]:{wide[0]}}  {heads[1]:{wide[1]}}  {heads[2]:>5}  {heads[3]:>5}  {heads[4]}"]
+    lines = [f"{heads[0]:{wide[0]}}  {heads[1]:{wide[1]}}  {'  '.join(heads[2:])}"]
     lines += [f"{name:{wide[0]}}  {argument:{wide[1]}}  {order:5}  {cases:5}  {worst:11.1e}"
               for name, argument, order, cases, worst in rows]
     return "\n".join(lines)

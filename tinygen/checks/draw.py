@@ -19,7 +19,7 @@ def chosen(pick, choices):
 
 
 def shape_of(pick, low=0, high=3, empty=True):
-    """A small shape of `low` to `high` dimensions. One in sixteen has a dimension of size 0, if `empty`."""
+    """A small shape of `low` to `high` dimensions; with `empty`, one in sixteen has a size 0."""
     ndim = pick(low, high)
     sizes = [pick(1, 3 if ndim < 3 else 2) for _ in range(ndim)]
     if ndim and empty and pick(0, 15) == 15:
@@ -28,7 +28,7 @@ def shape_of(pick, low=0, high=3, empty=True):
 
 
 def broadcast_shapes(pick, low=0):
-    """Two shapes that broadcast against each other: size 1 here and there, and fewer dimensions on one side."""
+    """Two shapes that broadcast: some sizes are 1, and one side may have fewer dimensions."""
     full = shape_of(pick, low)
     sides = [list(full), list(full)]
     for i in range(len(full)):
@@ -41,10 +41,10 @@ def broadcast_shapes(pick, low=0):
 
 
 def values_of(pick, shape, positive=False, shift=0.0):
-    """Distinct float64 numbers of about -3 to 3, or 0 to 6, in a random order, at least 0.05 apart and from 0.
+    """Distinct float64 numbers, about -3 to 3 or 0 to 6, clear of 0 and of each other, shuffled.
 
     They are the places k + 1/2 of a grid, each moved by up to 0.2 of a cell. With `shift=0.5` they
-    keep clear of those drawn without, for the functions that have a kink where two inputs are equal.
+    keep clear of those drawn without, for functions that have a kink where two inputs are equal.
     """
     rng, n = np.random.default_rng(pick(0, 2**32 - 1)), int(np.prod(shape))
     grid = rng.permutation(n) + 0.5 + shift + rng.uniform(-0.2, 0.2, n)
@@ -56,7 +56,7 @@ def values_of(pick, shape, positive=False, shift=0.0):
 
 
 def laid_out(pick, values, distinct):
-    """The same values in another memory layout; one layout, stride 0, repeats the first along a dimension."""
+    """The same values in another memory layout. Stride 0 repeats the first, if not `distinct`."""
     layout = pick(0, 5 if distinct or not values.size else 6) if values.ndim else 0
     if layout == 1:
         return np.asfortranarray(values)
@@ -64,7 +64,7 @@ def laid_out(pick, values, distinct):
         return np.repeat(values, 2, axis=-1)[..., ::2]
     if layout == 3:                            # a negative stride
         return np.flip(np.flip(values, 0).copy(), 0)
-    if layout == 4:                            # channels last for images, the first dimension last for others
+    if layout == 4:                            # channels last, or the first dimension if no image
         axis = 1 if values.ndim == 4 else 0
         return np.moveaxis(np.moveaxis(values, axis, -1).copy(), -1, axis)
     if layout == 5:                            # a window in the middle of a larger array
@@ -88,22 +88,24 @@ def constant(pick, shape, positive=False):
 
 
 def along_lines(pick, func, inputs):
-    """`func` along one random line through each of `inputs`, as a function of the places on the lines, all at 0.
+    """`func` along one random line through each of `inputs`: a function of the places on the lines.
 
-    The sum of its outputs with random weights is its one output. A wrong derivative anywhere is
-    wrong along almost every line, and a line costs one number where the whole Jacobian would cost
-    thousands. For layers and training losses.
+    All places start at 0. Its one output is the sum of the outputs of `func` with random weights. A
+    wrong derivative anywhere is wrong along almost every line, and a line costs one number where
+    the whole Jacobian would cost thousands. For layers and training losses.
     """
     rng = np.random.default_rng(pick(0, 2**32 - 1))
-    directions = {name: np.empty_like(x.data) for name, x in inputs.items()}      # which keeps the layout of x
+    directions = {name: np.empty_like(x.data) for name, x in inputs.items()}   # in the layout of x
     for direction in directions.values():
         direction[...] = rng.uniform(0.2, 1, direction.shape) * rng.choice([-1, 1], direction.shape)
     seed = pick(0, 2**32 - 1)
 
     def on_lines(*places):
         dtype = places[0].dtype                # the float32 checks come this way too
-        moved = [x.detach().to(dtype) + place * directions[name] if x.requires_grad else x.detach().to(dtype)
-                 for (name, x), place in zip(inputs.items(), places)]
+        moved = []
+        for (name, x), place in zip(inputs.items(), places):
+            start = x.detach().to(dtype)
+            moved.append(start + place * directions[name] if x.requires_grad else start)
         out = func(*moved)
         weights = np.random.default_rng(seed).uniform(-1, 1, out.shape)
         return sum(out * weights)

@@ -1,8 +1,9 @@
 """Cases for every primitive, and for the functions of `ops` that are composed from them.
 
 `PRIMITIVES` and `COMPOSED` give each name the function that draws its cases (see `draw.py`). The
-name of a primitive is that of its body, so `_cat` and `_matmul` stand for `cat` and `matmul`. The points keep clear
-of kinks and inside domains: finite differences mean nothing elsewhere, and tests hold the ties exactly.
+name of a primitive is that of its body, so `_cat` and `_matmul` stand for `cat` and `matmul`. The
+points keep clear of kinks and inside domains: finite differences mean nothing elsewhere, and tests
+hold the ties exactly.
 """
 
 import math
@@ -20,7 +21,7 @@ def unary(func, **kind):
 
 
 def binary(func):
-    """A case for two arguments that broadcast against each other. No number of one equals one of the other."""
+    """A case for two arguments that broadcast. No number of one equals one of the other."""
     def case(pick):
         x, y = broadcast_shapes(pick)
         return func, {"x": array(pick, x), "y": array(pick, y, shift=0.5)}
@@ -28,7 +29,7 @@ def binary(func):
 
 
 def pow_case(pick):
-    if pick(0, 2) == 2:                          # a whole exponent, the one kind that a negative base allows
+    if pick(0, 2) == 2:                          # a negative base allows whole exponents only
         n = pick(0, 4)
         return lambda x: x ** n, {"x": array(pick, shape_of(pick))}
     x, y = broadcast_shapes(pick)
@@ -65,7 +66,8 @@ def reduction(func, distinct=False, empty=False, low=0, **kind):
     def case(pick):
         shape = shape_of(pick, low, empty=empty)
         dim, keepdim = some_dims(pick, shape), bool(pick(0, 1))
-        return lambda x: func(x, dim=dim, keepdim=keepdim), {"x": array(pick, shape, distinct=distinct, **kind)}
+        return (lambda x: func(x, dim=dim, keepdim=keepdim),
+                {"x": array(pick, shape, distinct=distinct, **kind)})
     return case
 
 
@@ -87,13 +89,15 @@ def logsumexp_case(pick):
 
 def norm_case(pick):
     p = chosen(pick, [2, 1, 3, 0.5, math.inf])
-    return reduction(lambda x, dim, keepdim: ops.norm(x, p, dim, keepdim), distinct=True, positive=p == math.inf)(pick)
+    return reduction(lambda x, dim, keepdim: ops.norm(x, p, dim, keepdim), distinct=True,
+                     positive=p == math.inf)(pick)
 
 
 def spread_case(func):
     """The variance and the standard deviation: of three numbers or more, no two of them equal."""
     def case(pick):
-        shape, correction, keepdim = (3,) + shape_of(pick, 0, 1, empty=False), pick(0, 1), bool(pick(0, 1))
+        shape = (3,) + shape_of(pick, 0, 1, empty=False)
+        correction, keepdim = pick(0, 1), bool(pick(0, 1))
         dim = chosen(pick, [None, 0, -len(shape)])
         return lambda x: func(x, dim, correction, keepdim), {"x": array(pick, shape, distinct=True)}
     return case
@@ -101,9 +105,10 @@ def spread_case(func):
 
 def expand_case(pick):
     x, y = broadcast_shapes(pick)
-    full = tuple([n if m == 1 else m for n, m in zip((1,) * (len(y) - len(x)) + x, (1,) * (len(x) - len(y)) + y)])
+    full = np.broadcast_shapes(x, y)
     lead = len(full) - len(x)
-    target = tuple([-1 if i >= lead and x[i - lead] == n and pick(0, 3) == 3 else n for i, n in enumerate(full)])
+    target = tuple([-1 if i >= lead and x[i - lead] == n and pick(0, 3) == 3 else n
+                    for i, n in enumerate(full)])
     return lambda x: ops.expand(x, target), {"x": array(pick, x)}
 
 
@@ -116,7 +121,8 @@ def sum_to_case(pick):
 def reshape_case(pick):
     shape = shape_of(pick)
     n = math.prod(shape)
-    target = chosen(pick, [(n,), (1, n), (n, 1, 1), tuple(reversed(shape))] + ([(-1,), (1, -1)] if n else []))
+    guessed = [(-1,), (1, -1)] if n else []      # of no numbers, no size can be guessed
+    target = chosen(pick, [(n,), (1, n), (n, 1, 1), tuple(reversed(shape)), *guessed])
     return lambda x: ops.reshape(x, target), {"x": array(pick, shape)}
 
 
@@ -149,9 +155,13 @@ def joined(func, same):
     def case(pick):
         shape = shape_of(pick, 0 if same else 1, 2)
         dim = pick(-len(shape) - same, len(shape) - (not same))
-        pieces = [shape if same else shape[:dim % len(shape)] + (pick(0, 2),) + shape[dim % len(shape) + 1:]
-                  for _ in range(3)]
-        return lambda x, y, z: func((x, y, z), dim), {name: array(pick, s) for name, s in zip("xyz", pieces)}
+        pieces = {}
+        for name in "xyz":
+            size = list(shape)
+            if not same:
+                size[dim] = pick(0, 2)
+            pieces[name] = array(pick, tuple(size))
+        return lambda x, y, z: func((x, y, z), dim), pieces
     return case
 
 
@@ -179,7 +189,8 @@ def index_of(pick, shape):
         return pick(-n, n - 1)
 
     def part(n):
-        return slice(chosen(pick, [None, 0, 1, -1]), chosen(pick, [None, n, -1]), chosen(pick, [None, 2, -1]))
+        return slice(chosen(pick, [None, 0, 1, -1]), chosen(pick, [None, n, -1]),
+                     chosen(pick, [None, 2, -1]))
 
     kind, n = pick(0, 6), shape[0]
     if kind == 0:
@@ -188,10 +199,11 @@ def index_of(pick, shape):
         return (whole(n),)
     if kind == 2:
         return (..., None, part(shape[-1]))
-    if kind == 3:                                # a list of places; one that stands twice adds up in the gradient
+    if kind == 3:                                # a list; a place named twice gets both gradients
         return ([whole(n) for _ in range(3)],)
-    if kind == 4:                                # as many arrays of integers as dimensions, which broadcast
-        return tuple([np.array([[whole(m)], [whole(m)]] if i else [whole(m), whole(m)]) for i, m in enumerate(shape)])
+    if kind == 4:                                # an array for each dimension; they broadcast
+        return tuple([np.array([[whole(m)], [whole(m)]] if i else [whole(m), whole(m)])
+                      for i, m in enumerate(shape)])
     if kind == 5:
         return array(pick, shape).data > 0
     return (None, [whole(n), whole(n)], ...)
@@ -206,7 +218,8 @@ def getitem_case(pick):
 def scatter_add_case(pick):
     shape = shape_of(pick, 1, empty=False)
     index = index_of(pick, shape)
-    return lambda x: ops.scatter_add(x, index, shape), {"x": array(pick, np.empty(shape)[index].shape)}
+    picked = np.empty(shape)[index].shape
+    return lambda x: ops.scatter_add(x, index, shape), {"x": array(pick, picked)}
 
 
 def take_along_dim_case(pick):
@@ -218,14 +231,16 @@ def take_along_dim_case(pick):
 
 def matmul_case(pick):
     n, k, m = pick(1, 3), chosen(pick, [2, 1, 3, 0]), pick(1, 3)
-    x, y = chosen(pick, [((n, k), (k, m)), ((k,), (k,)), ((k,), (k, m)), ((n, k), (k,)), ((2, n, k), (k, m)),
-                         ((n, k), (2, k, m)), ((2, 1, n, k), (1, 2, k, m)), ((1, k), (2, k, 1))])
+    x, y = chosen(pick, [((n, k), (k, m)), ((k,), (k,)), ((k,), (k, m)), ((n, k), (k,)),
+                         ((2, n, k), (k, m)), ((n, k), (2, k, m)), ((2, 1, n, k), (1, 2, k, m)),
+                         ((1, k), (2, k, 1))])
     return ops.matmul, {"x": array(pick, x), "y": array(pick, y)}
 
 
 def linear_case(pick):
     lead, n, m = shape_of(pick, 0, 2), pick(1, 3), pick(1, 3)
-    return ops.linear, {"x": array(pick, lead + (n,)), "weight": array(pick, (m, n)), "bias": array(pick, (m,))}
+    return ops.linear, {"x": array(pick, lead + (n,)), "weight": array(pick, (m, n)),
+                        "bias": array(pick, (m,))}
 
 
 def batch_norm_case(pick):
@@ -234,8 +249,10 @@ def batch_norm_case(pick):
     shape = (3, c) + shape_of(pick, 0, 2 if c == 1 else 1, empty=False)
     mean, var = array(pick, (c,)).data, array(pick, (c,), positive=True).data
     training = not pick(0, 2) == 2
-    return (lambda x, weight, bias: F.batch_norm(x, mean.copy(), var.copy(), weight, bias, training),
-            {"x": array(pick, shape, distinct=True), "weight": array(pick, (c,)), "bias": array(pick, (c,))})
+    return (lambda x, weight, bias: F.batch_norm(x, mean.copy(), var.copy(), weight, bias,
+                                                 training),
+            {"x": array(pick, shape, distinct=True), "weight": array(pick, (c,)),
+             "bias": array(pick, (c,))})
 
 
 def layer_norm_case(pick):
@@ -249,10 +266,11 @@ def layer_norm_case(pick):
 
 
 def convolution(pick):
-    """The numbers of a convolution, each a (vertical, horizontal) pair, and an image size its kernel fits into."""
+    """The numbers of a convolution, and an image size that its kernel fits into."""
     kernel, stride, padding, dilation = [(pick(low, high), pick(low, high))
                                          for low, high in ((1, 3), (1, 3), (0, 2), (1, 2))]
-    size = tuple([max(1, d * (k - 1) + 1 - 2 * p) + pick(0, 3) for k, p, d in zip(kernel, padding, dilation)])
+    size = tuple([max(1, d * (k - 1) + 1 - 2 * p) + pick(0, 3)
+                  for k, p, d in zip(kernel, padding, dilation)])
     return pick(1, 2), pick(1, 2), pick(1, 2), pick(1, 2), size, kernel, stride, padding, dilation
 
 
@@ -267,9 +285,10 @@ def conv2d_case(pick):
 def conv_transpose2d_case(pick):
     n, groups, c, o, size, kernel, stride, padding, dilation = convolution(pick)
     more = tuple([pick(0, max(s, d) - 1) for s, d in zip(stride, dilation)])
-    size = tuple([m + 2 * p for m, p in zip(size, padding)])          # so that the result has at least one pixel
+    size = tuple([m + 2 * p for m, p in zip(size, padding)])     # so that the result has a pixel
     return along_lines(
-        pick, lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, stride, padding, more, groups, dilation),
+        pick, lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, stride, padding, more,
+                                                         groups, dilation),
         {"x": array(pick, (n, groups * c, *size)), "weight": array(pick, (groups * c, o, *kernel)),
          "bias": array(pick, (groups * o,))})
 
@@ -286,44 +305,45 @@ def pooling(func):
     def case(pick):
         kernel, stride = (pick(1, 3), pick(1, 3)), (pick(1, 2), pick(1, 2))
         padding = tuple([pick(0, k // 2) for k in kernel])
-        shape = (pick(1, 2), pick(1, 2)) + tuple([max(1, k - 2 * p) + pick(0, 2) for k, p in zip(kernel, padding)])
-        return along_lines(pick, lambda x: func(x, kernel, stride, padding), {"x": array(pick, shape, distinct=True)})
+        size = [max(1, k - 2 * p) + pick(0, 2) for k, p in zip(kernel, padding)]
+        return along_lines(pick, lambda x: func(x, kernel, stride, padding),
+                           {"x": array(pick, (pick(1, 2), pick(1, 2), *size), distinct=True)})
     return case
 
 
 def upsample_case(pick):
     factor = chosen(pick, [2, 1, 3, (1, 2)])
-    return lambda x: F.upsample(x, factor), {"x": array(pick, (pick(1, 2), 1, pick(1, 2), pick(1, 2)))}
+    shape = pick(1, 2), 1, pick(1, 2), pick(1, 2)
+    return lambda x: F.upsample(x, factor), {"x": array(pick, shape)}
 
 
 PRIMITIVES = {
     "expand": expand_case, "sum_to": sum_to_case, "reshape": reshape_case, "permute": permute_case,
-    "flip": flip_case, "pad": pad_case, "copy": unary(ops.copy), "_cat": joined(ops.cat, same=False),
-    "to": unary(lambda x: shapes.to(x, device="cpu")),
+    "flip": flip_case, "pad": pad_case, "copy": unary(ops.copy),
+    "_cat": joined(ops.cat, same=False), "to": unary(lambda x: shapes.to(x, device="cpu")),
     "add": binary(ops.add), "sub": binary(ops.sub), "mul": binary(ops.mul), "div": binary(ops.div),
-    "neg": unary(ops.neg), "pow": pow_case, "exp": unary(ops.exp), "log": unary(ops.log, positive=True),
-    "log1p": unary(ops.log1p, positive=True), "sqrt": unary(ops.sqrt, positive=True), "abs": unary(ops.abs),
-    "sin": unary(ops.sin), "cos": unary(ops.cos), "tanh": unary(ops.tanh), "sigmoid": unary(ops.sigmoid),
+    "neg": unary(ops.neg), "pow": pow_case, "exp": unary(ops.exp),
+    "log": unary(ops.log, positive=True), "log1p": unary(ops.log1p, positive=True),
+    "sqrt": unary(ops.sqrt, positive=True), "abs": unary(ops.abs), "sin": unary(ops.sin),
+    "cos": unary(ops.cos), "tanh": unary(ops.tanh), "sigmoid": unary(ops.sigmoid),
     "softplus": unary(ops.softplus), "relu": unary(ops.relu), "leaky_relu": leaky_relu_case,
-    "silu": unary(ops.silu), "maximum": binary(ops.maximum), "minimum": binary(ops.minimum), "clip": clip_case,
-    "_where": where_case,
-    "sum": reduction(ops.sum, empty=True), "amax": reduction(ops.amax, distinct=True),
-    "amin": reduction(ops.amin, distinct=True), "logsumexp": logsumexp_case, "softmax": along_one(ops.softmax),
+    "silu": unary(ops.silu), "maximum": binary(ops.maximum), "minimum": binary(ops.minimum),
+    "clip": clip_case, "_where": where_case, "sum": reduction(ops.sum, empty=True),
+    "amax": reduction(ops.amax, distinct=True), "amin": reduction(ops.amin, distinct=True),
+    "logsumexp": logsumexp_case, "softmax": along_one(ops.softmax),
     "log_softmax": along_one(ops.log_softmax), "_euclidean": reduction(ops.norm),
-    "_matmul": matmul_case, "linear": linear_case,
-    "_getitem": getitem_case, "scatter_add": scatter_add_case,
-    "batch_norm": batch_norm_case,
-    "conv2d": conv2d_case, "conv_transpose2d": conv_transpose2d_case, "conv2d_weight": conv2d_weight_case,
+    "_matmul": matmul_case, "linear": linear_case, "_getitem": getitem_case,
+    "scatter_add": scatter_add_case, "batch_norm": batch_norm_case, "conv2d": conv2d_case,
+    "conv_transpose2d": conv_transpose2d_case, "conv2d_weight": conv2d_weight_case,
 }
 
 COMPOSED = {
     "stack": joined(ops.stack, same=True), "chunk": cut(ops.chunk), "split": cut(ops.split),
     "transpose": viewed(ops.transpose), "flatten": viewed(ops.flatten),
     "squeeze": viewed(lambda x, dim, _: ops.squeeze(x, dim)),
-    "unsqueeze": viewed(lambda x, dim, _: ops.unsqueeze(x, dim)),
-    "norm": norm_case, "mean": reduction(ops.mean), "var": spread_case(ops.var), "std": spread_case(ops.std),
+    "unsqueeze": viewed(lambda x, dim, _: ops.unsqueeze(x, dim)), "norm": norm_case,
+    "mean": reduction(ops.mean), "var": spread_case(ops.var), "std": spread_case(ops.std),
     "max": along_one(ops.max, distinct=True), "min": along_one(ops.min, distinct=True),
-    "take_along_dim": take_along_dim_case,
-    "max_pool2d": pooling(F.max_pool2d), "avg_pool2d": pooling(F.avg_pool2d), "upsample": upsample_case,
-    "layer_norm": layer_norm_case,
+    "take_along_dim": take_along_dim_case, "max_pool2d": pooling(F.max_pool2d),
+    "avg_pool2d": pooling(F.avg_pool2d), "upsample": upsample_case, "layer_norm": layer_norm_case,
 }

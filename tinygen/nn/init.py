@@ -1,7 +1,8 @@
-"""How weights start. Each function fills a parameter in place, from the one random generator, and returns it.
+"""How weights start. Each function fills a parameter in place, and returns it.
 
-With too small weights the signal fades from layer to layer, with too large ones it explodes. The
-`xavier` and `kaiming` scales keep its variance about constant.
+All random numbers are the one generator's. With too small weights the signal fades from layer to
+layer, with too large ones it explodes. The `xavier` and `kaiming` scales keep its variance about
+constant.
 """
 
 import math
@@ -31,7 +32,8 @@ def constant_(tensor, val):
 
 
 def normal_(tensor, mean=0.0, std=1.0):
-    return fill(tensor, mean + std * backend.generator.standard_normal(tensor.shape, backend.float32))
+    noise = backend.generator.standard_normal(tensor.shape, backend.float32)
+    return fill(tensor, mean + std * noise)
 
 
 def uniform_(tensor, a=0.0, b=1.0):
@@ -41,9 +43,17 @@ def uniform_(tensor, a=0.0, b=1.0):
 def fans(tensor):
     """(inputs, outputs) of one unit: weight (out, in, ...), times the size of a kernel."""
     if tensor.ndim < 2:
-        raise ValueError(f"init: the fan of a tensor of shape {tensor.shape} is not defined; it needs 2 dimensions")
+        raise ValueError(f"init: the fan of a tensor of shape {tensor.shape} is not defined; "
+                         "it needs 2 dimensions")
     area = math.prod(tensor.shape[2:])
     return tensor.shape[1] * area, tensor.shape[0] * area
+
+
+def fan(tensor, mode):
+    """The inputs of one unit ("fan_in"), which keeps the forward signal's size, or "fan_out"."""
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"init: mode is {mode!r}; choose 'fan_in' or 'fan_out'")
+    return fans(tensor)[mode == "fan_out"]
 
 
 def gain(nonlinearity, a=0.0):
@@ -51,7 +61,8 @@ def gain(nonlinearity, a=0.0):
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
              "leaky_relu": math.sqrt(2 / (1 + a * a))}
     if nonlinearity not in gains:
-        raise ValueError(f"init: nonlinearity {nonlinearity!r} is not known; choose one of {', '.join(gains)}")
+        raise ValueError(f"init: nonlinearity {nonlinearity!r} is not known; "
+                         f"choose one of {', '.join(gains)}")
     return gains[nonlinearity]
 
 
@@ -68,13 +79,13 @@ def xavier_normal_(tensor, gain=1.0):
 
 def kaiming_uniform_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
     """U(-b, b) with b = gain sqrt(3 / fan) (He et al. 2015)."""
-    bound = gain(nonlinearity, a) * math.sqrt(3 / fans(tensor)[mode == "fan_out"])
+    bound = gain(nonlinearity, a) * math.sqrt(3 / fan(tensor, mode))
     return uniform_(tensor, -bound, bound)
 
 
 def kaiming_normal_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
     """N(0, std^2) with std = gain / sqrt(fan) (He et al. 2015, eq. 10)."""
-    return normal_(tensor, 0.0, gain(nonlinearity, a) / math.sqrt(fans(tensor)[mode == "fan_out"]))
+    return normal_(tensor, 0.0, gain(nonlinearity, a) / math.sqrt(fan(tensor, mode)))
 
 
 def orthogonal_(tensor, gain=1.0):
@@ -83,5 +94,5 @@ def orthogonal_(tensor, gain=1.0):
     fans(tensor)
     square = backend.generator.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(square)
-    q = q * np.sign(np.diag(r))      # without the signs, some rotations would be likelier than others
+    q = q * np.sign(np.diag(r))      # without them, some rotations would be likelier than others
     return fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))

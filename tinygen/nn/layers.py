@@ -1,4 +1,4 @@
-"""What networks are built from. Arguments, defaults, layouts and initial distributions are PyTorch's."""
+"""What networks are built from. Arguments, defaults, layouts and starting weights are PyTorch's."""
 
 import math
 
@@ -9,7 +9,7 @@ from .module import Buffer, Module, Parameter
 
 
 def uniform_parameter(shape, fan_in):
-    """A Parameter drawn from U(-b, b) with b = 1 / sqrt(fan_in), PyTorch's start of linear and convolution."""
+    """A Parameter from U(-b, b), b = 1 / sqrt(fan_in), as linear and convolution in PyTorch."""
     bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
     return init.uniform_(Parameter(creation.zeros(shape)), -bound, bound)
 
@@ -26,52 +26,59 @@ class Linear(Module):
         return F.linear(x, self.weight, self.bias)
 
     def extra_repr(self):
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return (f"in_features={self.in_features}, out_features={self.out_features}, "
+                f"bias={self.bias is not None}")
 
 
 class Convolution(Module):
     """What the two convolutions share: their numbers and their parameters."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, shape):
+    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
+                 bias, shape):
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"{type(self).__name__}: in_channels {in_channels} and out_channels {out_channels} "
-                             f"must both be multiples of groups {groups}")
-        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, pair(kernel_size)
-        self.stride, self.padding, self.dilation, self.groups = pair(stride), pair(padding), pair(dilation), groups
+            raise ValueError(f"{type(self).__name__}: in_channels {in_channels} and out_channels "
+                             f"{out_channels} must both be multiples of groups {groups}")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride, self.padding = pair(kernel_size), pair(stride), pair(padding)
+        self.dilation, self.groups = pair(dilation), groups
         fan_in = shape[1] * math.prod(self.kernel_size)
         self.weight = uniform_parameter(shape + self.kernel_size, fan_in)
         self.bias = uniform_parameter((out_channels,), fan_in) if bias else None
 
     def extra_repr(self):
         usual = {"padding": (0, 0), "output_padding": (0, 0), "dilation": (1, 1), "groups": 1}
-        notes = [f"{name}={vars(self)[name]}" for name in usual if vars(self).get(name, usual[name]) != usual[name]]
-        return ", ".join([f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-                          f"stride={self.stride}", *notes, *["bias=False"] * (self.bias is None)])
+        notes = [f"{name}={vars(self)[name]}" for name in usual
+                 if vars(self).get(name, usual[name]) != usual[name]]
+        return ", ".join([f"{self.in_channels}, {self.out_channels}, "
+                          f"kernel_size={self.kernel_size}, stride={self.stride}",
+                          *notes, *["bias=False"] * (self.bias is None)])
 
 
 class Conv2d(Convolution):
     """`functional.conv2d` with weight (out_channels, in_channels / groups, kh, kw)."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True):
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
-                         (out_channels, in_channels // groups))
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1,
+                 groups=1, bias=True):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
+                         bias, (out_channels, in_channels // groups))
 
     def forward(self, x):
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation,
+                        self.groups)
 
 
 class ConvTranspose2d(Convolution):
     """`functional.conv_transpose2d` with weight (in_channels, out_channels / groups, kh, kw)."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1,
-                 bias=True, dilation=1):
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
-                         (in_channels, out_channels // groups))
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0,
+                 output_padding=0, groups=1, bias=True, dilation=1):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
+                         bias, (in_channels, out_channels // groups))
         self.output_padding = pair(output_padding)
 
     def forward(self, x):
-        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, self.output_padding,
-                                  self.groups, self.dilation)
+        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding,
+                                  self.output_padding, self.groups, self.dilation)
 
 
 class BatchNorm(Module):
@@ -79,28 +86,31 @@ class BatchNorm(Module):
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
         if momentum is None:
-            raise ValueError(f"{type(self).__name__}: momentum is None, which PyTorch takes for a plain average over "
-                             "all batches; tinygen has only the moving one, so pass a number such as 0.1")
+            raise ValueError(f"{type(self).__name__}: momentum is None, which PyTorch takes for a "
+                             "plain average over all batches; tinygen has only the moving one, "
+                             "so pass a number such as 0.1")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(creation.ones(num_features)) if affine else None
         self.bias = Parameter(creation.zeros(num_features)) if affine else None
         self.running_mean = Buffer(creation.zeros(num_features)) if track_running_stats else None
         self.running_var = Buffer(creation.ones(num_features)) if track_running_stats else None
-        self.num_batches_tracked = Buffer(creation.zeros((), dtype="int64")) if track_running_stats else None
+        batches = creation.zeros((), dtype="int64")
+        self.num_batches_tracked = Buffer(batches) if track_running_stats else None
 
     def forward(self, x):
         if x.ndim not in self.dims or x.shape[1] != self.num_features:
-            raise ValueError(f"{type(self).__name__}: expected {' or '.join(map(str, self.dims))} dimensions with "
+            dims = " or ".join(map(str, self.dims))
+            raise ValueError(f"{type(self).__name__}: expected {dims} dimensions with "
                              f"{self.num_features} channels, got shape {x.shape}")
         if self.training and self.track_running_stats:
             self.num_batches_tracked.data += 1
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training,
-                            self.momentum, self.eps)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
+                            self.training, self.momentum, self.eps)
 
     def extra_repr(self):
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"track_running_stats={self.track_running_stats}")
+        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+                f"affine={self.affine}, track_running_stats={self.track_running_stats}")
 
 
 class BatchNorm1d(BatchNorm):
@@ -119,7 +129,8 @@ class LayerNorm(Module):
     """`functional.layer_norm` over the last dimensions, `normalized_shape`."""
 
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True):
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = normalized_shape
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         self.weight = Parameter(creation.ones(shape)) if elementwise_affine else None
         self.bias = Parameter(creation.zeros(shape)) if elementwise_affine and bias else None
@@ -128,7 +139,8 @@ class LayerNorm(Module):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return (f"{self.normalized_shape}, eps={self.eps}, "
+                f"elementwise_affine={self.elementwise_affine}")
 
 
 class Embedding(Module):
@@ -164,7 +176,8 @@ class MaxPool2d(Module):
     pool = staticmethod(F.max_pool2d)
 
     def __init__(self, kernel_size, stride=None, padding=0):
-        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
+        stride = kernel_size if stride is None else stride
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
     def forward(self, x):
         return self.pool(x, self.kernel_size, self.stride, self.padding)

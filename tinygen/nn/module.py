@@ -1,4 +1,4 @@
-"""What a network is: parameters, buffers, and other networks, found among an object's attributes."""
+"""What a network is: parameters, buffers and other networks, found among an object's attributes."""
 
 from .. import backend
 from ..backend import array_module
@@ -12,7 +12,8 @@ class Parameter(Tensor):
 
     def __init__(self, data, requires_grad=True):
         array = raw(data)
-        super().__init__(array_module(array).ascontiguousarray(array) if array.ndim else array, requires_grad)
+        array = array_module(array).ascontiguousarray(array) if array.ndim else array
+        super().__init__(array, requires_grad)
 
 
 class Buffer(Tensor):
@@ -25,7 +26,7 @@ class Buffer(Tensor):
 
 
 class Module:
-    """A part of a network. A subclass sets its Parameters, Buffers and Modules as attributes and has `forward`."""
+    """A part of a network, with Parameters, Buffers and Modules as attributes, and `forward`."""
 
     training = True
 
@@ -49,7 +50,7 @@ class Module:
         return found
 
     def named_tensors(self, kinds, prefix=""):
-        """(name, tensor) of every Parameter or Buffer, own ones first, then each child's. Shared ones come twice."""
+        """(name, tensor) of each Parameter or Buffer, own, then each child's, shared ones twice."""
         own = [(prefix + name, value) for kind in kinds for name, value in vars(self).items()
                if isinstance(value, kind)]
         return own + [item for name, child in self.named_children()
@@ -72,11 +73,11 @@ class Module:
         return [b for _, b in self.named_buffers()]
 
     def state_dict(self):
-        """{name: Tensor} of all parameters and buffers, sharing their memory. The names are PyTorch's."""
+        """{name: Tensor} of parameters and buffers, sharing memory. The names are PyTorch's."""
         return {name: t.detach() for name, t in self.named_tensors([Parameter, Buffer])}
 
     def load_state_dict(self, state_dict, strict=True):
-        """Copy the tensors or arrays of `state_dict` into this module, after all of them were checked.
+        """Copy the tensors or arrays of `state_dict` into this module, once all were checked.
 
         With `strict` the names must match exactly. On any fault a ValueError says what is wrong,
         and nothing is changed.
@@ -85,13 +86,14 @@ class Module:
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
         if strict and (missing or unexpected):
-            raise ValueError(f"load_state_dict: {type(self).__name__} and the state do not have the same names: missing "
-                             f"{missing}, unexpected {unexpected}; build the same model, or pass strict=False")
+            raise ValueError(f"load_state_dict: {type(self).__name__} and the state do not have "
+                             f"the same names: missing {missing}, unexpected {unexpected}; "
+                             "build the same model, or pass strict=False")
         found = {name: raw(state_dict[name]) for name in own if name in state_dict}
         for name, value in found.items():
             if value.shape != own[name].shape:
-                raise ValueError(f"load_state_dict: {name} has shape {value.shape} in the state, but "
-                                 f"{own[name].shape} in {type(self).__name__}")
+                raise ValueError(f"load_state_dict: {name} has shape {value.shape} in the state, "
+                                 f"but {own[name].shape} in {type(self).__name__}")
         for name, value in found.items():
             own[name].data[...] = backend.to_device(value, own[name].device)
             own[name].version[0] += 1
@@ -118,7 +120,7 @@ class Module:
         return self
 
     def to(self, target):
-        """All floating tensors in another dtype, or everything on another device ("cpu", "cuda")."""
+        """Floating tensors in another dtype, or everything on another device ("cpu", "cuda")."""
         for t in {id(t): t for _, t in self.named_tensors([Parameter, Buffer])}.values():
             if target in ("cpu", "cuda") or t.dtype.kind == "f":
                 t.data = t.detach().to(target).data
@@ -144,7 +146,8 @@ class Module:
         return ""
 
     def __repr__(self):
-        lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ")
+                 for name, child in self.named_children()]
         inside = [self.extra_repr()] * bool(self.extra_repr())
         if not lines:
             return f"{type(self).__name__}({', '.join(inside)})"
@@ -160,7 +163,8 @@ class ModuleList(Module):
 
     def append(self, module):
         if not isinstance(module, Module):
-            raise TypeError(f"{type(self).__name__}: expected a Module, got {type(module).__name__}")
+            raise TypeError(f"{type(self).__name__}: expected a Module, "
+                            f"got {type(module).__name__}")
         setattr(self, str(len(self)), module)
         return self
 
@@ -172,8 +176,9 @@ class ModuleList(Module):
 
     def __getitem__(self, index):
         found = self.children()[index]
-        return type(self)(*found) if isinstance(index, slice) and isinstance(self, Sequential) else (
-            type(self)(found) if isinstance(index, slice) else found)
+        if not isinstance(index, slice):
+            return found
+        return type(self)(*found) if isinstance(self, Sequential) else type(self)(found)
 
 
 class Sequential(ModuleList):

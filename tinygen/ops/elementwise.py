@@ -110,7 +110,8 @@ def relu(x):
 
 
 def leaky_slope(x, negative_slope):
-    """1 where x > 0, else `negative_slope`. A float factor: choosing by a random mask is eight times slower."""
+    """1 where x > 0, else `negative_slope`."""
+    # A float factor, because choosing by a random mask is eight times slower.
     return mask(x > 0, x) * (1 - negative_slope) + negative_slope
 
 

@@ -44,13 +44,14 @@ def getitem(x, index):
 def along(indices, dim):
     """The index that takes, at each place, the element of `dim` that `indices` (an array) names."""
     xp = array_module(indices)
-    grid = [xp.arange(n).reshape((-1,) + (1,) * (indices.ndim - 1 - i)) for i, n in enumerate(indices.shape)]
+    grid = [xp.arange(n).reshape((-1,) + (1,) * (indices.ndim - 1 - i))
+            for i, n in enumerate(indices.shape)]
     grid[dim] = indices
     return tuple(grid)
 
 
 def take_along_dim(x, indices, dim):
-    """The elements of `x` along `dim` that the integer tensor `indices`, of as many dimensions, names."""
+    """The elements of `x` along `dim` that the integers `indices`, of as many dimensions, name."""
     return getitem(x, along(raw(indices), dims_of(x, dim)[0]))
 
 
@@ -58,12 +59,12 @@ Extreme = collections.namedtuple("Extreme", "values indices")
 
 
 def argmax(x, dim=None, keepdim=False):
-    """Where the largest value stands along `dim` (the first of several), or in the flattened tensor."""
+    """Where the largest stands along `dim` (the first of several), or in the flattened tensor."""
     return Tensor(raw(x).argmax(axis=dim, keepdims=keepdim))
 
 
 def argmin(x, dim=None, keepdim=False):
-    """Where the smallest value stands along `dim` (the first of several), or in the flattened tensor."""
+    """Where the smallest stands along `dim` (the first of several), or in the flattened tensor."""
     return Tensor(raw(x).argmin(axis=dim, keepdims=keepdim))
 
 
@@ -77,10 +78,10 @@ def pick(x, dim, keepdim, find):
 
 
 def max(x, dim, keepdim=False):
-    """(values, indices) of the largest along `dim`. Of several, the first gets the whole gradient."""
+    """(values, indices) of the largest along `dim`. Of ties, the first gets the whole gradient."""
     return pick(x, dim, keepdim, argmax)
 
 
 def min(x, dim, keepdim=False):
-    """(values, indices) of the smallest along `dim`. Of several, the first gets the whole gradient."""
+    """(values, indices) of the smallest along `dim`. Of ties, the first gets the whole gradient."""
     return pick(x, dim, keepdim, argmin)

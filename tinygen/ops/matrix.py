@@ -21,7 +21,8 @@ def matmul(x, y):
     right, and its dimension is dropped from the result.
     """
     if not x.ndim or not y.ndim:
-        raise ValueError("matmul: both arguments need at least one dimension; use * for a single number")
+        raise ValueError("matmul: both arguments need at least one dimension; "
+                         "use * for a single number")
     rows = reshape(x, (1, -1)) if x.ndim == 1 else x
     columns = reshape(y, (-1, 1)) if y.ndim == 1 else y
     if rows.shape[-1] != columns.shape[-2]:
@@ -43,8 +44,8 @@ def rows_of(x):
 def linear(x, weight, bias=None):
     """x W^T + b: x (..., in), weight (out, in), bias (out,) or None, to (..., out)."""
     if x.shape[-1:] != weight.shape[1:]:
-        raise ValueError(f"linear: x has shape {x.shape}, but weight {weight.shape} expects its last "
-                         f"dimension to be {weight.shape[1]}")
+        raise ValueError(f"linear: x has shape {x.shape}, but weight {weight.shape} expects "
+                         f"its last dimension to be {weight.shape[1]}")
     out = x @ weight.T
     if bias is not None:
         out += bias

@@ -41,9 +41,11 @@ def array(self, dtype=None, copy=None):
 def requires_grad_(self, requires_grad=True):
     """Want a gradient, or no longer, in all that is recorded from now on. Returns self."""
     if self.node is not None and not requires_grad:
-        raise RuntimeError("requires_grad_(False) is for leaves; this tensor was computed: detach() cuts it off")
+        raise RuntimeError("requires_grad_(False) is for leaves; this tensor was computed: "
+                           "detach() cuts it off")
     if requires_grad and self.dtype.kind != "f":
-        raise RuntimeError(f"only a floating point tensor can require a gradient, and this one is {self.dtype}")
+        raise RuntimeError("only a floating point tensor can require a gradient, "
+                           f"and this one is {self.dtype}")
     self.requires_grad = requires_grad
     return self
 
@@ -52,8 +54,9 @@ def setitem(self, index, value):
     """self[index] = value, in place. Not for a tensor that a graph has computed."""
     from_graph = self.node is not None
     if from_graph or self.requires_grad and is_grad_enabled():
-        raise RuntimeError("item assignment would change " + ("a computed tensor" if from_graph else "a parameter")
-                           + " in place; " + ("use .detach().clone()" if from_graph else "do it under no_grad()"))
+        what = "a computed tensor" if from_graph else "a parameter"
+        instead = "use .detach().clone()" if from_graph else "do it under no_grad()"
+        raise RuntimeError(f"item assignment would change {what} in place; {instead}")
     self.data[raw(index)] = raw(value)
     self.version[0] += 1
 
@@ -70,13 +73,17 @@ def size(self, dim=None):
 
 def to(self, target):
     """In another dtype, or on another device: "cpu" or "cuda"."""
-    return shapes.to(self, device=target) if target in ("cpu", "cuda") else shapes.to(self, dtype=np.dtype(target))
+    if target in ("cpu", "cuda"):
+        return shapes.to(self, device=target)
+    return shapes.to(self, dtype=np.dtype(target))
 
 
 def text(self):
-    values = np.array2string(backend.to_device(self.data, "cpu"), separator=", ", prefix="tensor(", precision=4)
+    host = backend.to_device(self.data, "cpu")
+    values = np.array2string(host, separator=", ", prefix="tensor(", precision=4)
     usual = self.dtype in (backend.default_dtype, backend.int64, backend.bool_)
-    notes = [values] + [f"dtype={self.dtype}"] * (not usual) + ["device=cuda"] * (self.device != "cpu")
+    notes = [values] + [f"dtype={self.dtype}"] * (not usual)
+    notes += ["device=cuda"] * (self.device != "cpu")
     if self.node is not None:
         notes.append(f"grad_fn=<{self.node.op.__name__}>")
     elif self.requires_grad:
@@ -85,7 +92,7 @@ def text(self):
 
 
 def compare(relation):
-    """A comparison, or a logical operation: a tensor of truth values, through which no gradient flows."""
+    """A comparison or logical operation: truth values, through which no gradient flows."""
     return lambda *tensors: Tensor(relation(*[raw(x) for x in tensors]))
 
 
@@ -127,8 +134,8 @@ Tensor.T = property(lambda self: shapes.permute(self, tuple(reversed(range(self.
 Tensor.mT = property(lambda self: shapes.transpose(self, -1, -2))
 Tensor.device = property(lambda self: backend.device_of(self.data))
 Tensor.is_leaf = property(lambda self: self.node is None)
-Tensor.detach, Tensor.item, Tensor.numpy, Tensor.requires_grad_ = detach, item, numpy, requires_grad_
+Tensor.detach, Tensor.item, Tensor.numpy = detach, item, numpy
 Tensor.numel, Tensor.dim = (lambda self: self.data.size), (lambda self: self.data.ndim)
-Tensor.size, Tensor.to = size, to
+Tensor.size, Tensor.to, Tensor.requires_grad_ = size, to, requires_grad_
 Tensor.float = lambda self: to(self, backend.float32)
 Tensor.double = lambda self: to(self, backend.float64)

@@ -23,7 +23,7 @@ def sum(x, dim=None, keepdim=False):
 
 
 def tied(x, out, dim):
-    """1/k at each of the k places where `x` equals its extreme `out`, else 0: ties share equally."""
+    """1/k at the k places where `x` equals its extreme `out`, else 0: ties share equally."""
     at = mask(x == spread(out, x, dim), x)
     return at / sum(at, dim, True)
 
@@ -41,7 +41,7 @@ def amin(x, dim=None, keepdim=False):
 
 
 def peak(x, dim):
-    """The largest value along `dim`, or 0 where that is infinite or nothing: what to subtract before exp."""
+    """The largest along `dim`, or 0 where that is infinite or nothing: to subtract before exp."""
     if not x.size:
         return array_module(x).zeros(keepdim_shape(x, dim), x.dtype)
     top = x.max(axis=dims_of(x, dim), keepdims=True)
@@ -118,6 +118,7 @@ def var(x, dim=None, correction=1, keepdim=False):
 
 
 def std(x, dim=None, correction=1, keepdim=False):
-    """The standard deviation: the square root of `var`. Its gradient where all of x is equal is 0."""
+    """The standard deviation, the root of `var`. Its gradient where all of x is equal is 0."""
     rest = count(x, dim) - correction
-    return _euclidean(x - mean(x, dim, True), dim, keepdim) * (1 / math.sqrt(rest) if rest > 0 else math.inf)
+    length = _euclidean(x - mean(x, dim, True), dim, keepdim)
+    return length * (1 / math.sqrt(rest) if rest > 0 else math.inf)

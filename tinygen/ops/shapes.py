@@ -54,7 +54,8 @@ def flip(x, dims):
     return array_module(x).flip(x, dims)
 
 
-@op(lambda g, out, x, widths, value=0.0: g[tuple([slice(low, low + n) for (low, _), n in zip(widths, x.shape)])])
+@op(lambda g, out, x, widths, value=0.0:
+    g[tuple([slice(low, low + n) for (low, _), n in zip(widths, x.shape)])])
 def pad(x, widths, value=0.0):
     """`x` with `value` around it: `widths` gives (before, after) for each dimension."""
     return array_module(x).pad(x, widths, constant_values=value)
@@ -97,12 +98,13 @@ def stack(tensors, dim=0):
 
 
 def split(x, split_size, dim=0):
-    """`x` cut along `dim` into pieces of `split_size` (the last may be smaller), or of the sizes listed."""
+    """`x` cut along `dim` by `split_size`, a size (the last may be smaller) or a list of sizes."""
     n = x.shape[dim]
     sizes = split_size if isinstance(split_size, (tuple, list)) else [
         builtins.min(split_size, n - start) for start in range(0, builtins.max(n, 1), split_size)]
     if builtins.sum(sizes) != n:
-        raise ValueError(f"split: the sizes {sizes} add up to {builtins.sum(sizes)}, but dimension {dim} has {n}")
+        raise ValueError(f"split: the sizes {sizes} add up to {builtins.sum(sizes)}, "
+                         f"but dimension {dim} has {n}")
     lead = (slice(None),) * (dim % x.ndim)
     stops = [builtins.sum(sizes[:i + 1]) for i in range(len(sizes))]
     return tuple([x[lead + (slice(stop - size, stop),)] for size, stop in zip(sizes, stops)])
@@ -131,7 +133,8 @@ def squeeze(x, dim=None):
 def unsqueeze(x, dim):
     """`x` with a new dimension of size 1 at `dim`."""
     if not -x.ndim - 1 <= dim <= x.ndim:
-        raise IndexError(f"unsqueeze: dimension {dim} is out of range for a tensor of {x.ndim} dimensions")
+        raise IndexError(f"unsqueeze: dimension {dim} is out of range "
+                         f"for a tensor of {x.ndim} dimensions")
     dim = dim % (x.ndim + 1)
     return reshape(x, x.shape[:dim] + (1,) + x.shape[dim:])
 
@@ -169,4 +172,6 @@ def mask(condition, like):
     A constant: where a condition flips, no derivative exists, and everywhere else it is zero.
     """
     condition = raw(condition)
-    return condition.astype(like.dtype) if is_array(condition) else array_module(raw(like)).asarray(condition, like.dtype)
+    if is_array(condition):
+        return condition.astype(like.dtype)
+    return array_module(raw(like)).asarray(condition, like.dtype)

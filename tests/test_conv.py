@@ -1,0 +1,174 @@
+"""Convolution and pooling against the nested loops of `naive.py`, and what ties the primitives."""
+
+import math
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+import tinygen as tg
+from tinygen import conv, functional as F
+from tinygen.checks.draw import laid_out
+
+drawing = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+small = st.integers(1, 3)
+pairs = st.tuples(small, small)
+
+
+@st.composite
+def configurations(draw):
+    """The options of a convolution, and an image size that its kernel fits into."""
+    kernel, stride = draw(st.tuples(st.integers(1, 4), st.integers(1, 4))), draw(pairs)
+    padding, dilation = draw(st.tuples(st.integers(0, 3), st.integers(0, 3))), draw(pairs)
+    size = tuple([max(1, d * (k - 1) + 1 - 2 * p) + draw(st.integers(0, 4))
+                  for k, p, d in zip(kernel, padding, dilation)])
+    channels = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return dict(images=draw(st.sampled_from([1, 2, 0])), groups=draw(small), channels=channels,
+                size=size, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+
+
+def random(data, *shape):
+    """Normal numbers in any memory layout: plain, channels last, strided, reversed, broadcast."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    return laid_out(lambda low, high: data.draw(st.integers(low, high)), rng.standard_normal(shape),
+                    distinct=False)
+
+
+@drawing
+@given(st.data(), configurations())
+def test_conv2d_is_the_seven_loops(data, c):
+    (inputs, outputs), groups = c["channels"], c["groups"]
+    x = random(data, c["images"], groups * inputs, *c["size"])
+    weight = random(data, groups * outputs, inputs, *c["kernel"])
+    bias = random(data, groups * outputs)
+    options = c["stride"], c["padding"], c["dilation"], groups
+    found = F.conv2d(tg.Tensor(x), tg.Tensor(weight), tg.Tensor(bias), *options)
+    expected = naive.conv2d(x, weight, *options)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found.data, expected + bias.reshape(1, -1, 1, 1), atol=1e-12)
+
+
+@drawing
+@given(st.data(), configurations())
+def test_conv_transpose2d_is_the_seven_loops(data, c):
+    (inputs, outputs), groups = c["channels"], c["groups"]
+    stride, padding = c["stride"], c["padding"]
+    more = tuple([data.draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, c["dilation"])])
+    size = tuple([n + 2 * p for n, p in zip(c["size"], padding)])   # so that the result has a pixel
+    x = random(data, c["images"], groups * inputs, *size)
+    weight = random(data, groups * inputs, outputs, *c["kernel"])
+    bias = random(data, groups * outputs)
+    options = stride, padding, more, groups, c["dilation"]
+    found = F.conv_transpose2d(tg.Tensor(x), tg.Tensor(weight), tg.Tensor(bias), *options)
+    expected = naive.conv_transpose2d(x, weight, *options)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found.data, expected + bias.reshape(1, -1, 1, 1), atol=1e-12)
+
+
+@drawing
+@given(st.data(), configurations())
+def test_the_three_primitives_are_each_others_transposes(data, c):
+    """<conv(x, w), y> = <x, conv_transpose(y, w)> = <w, conv_weight(x, y)> for any x, w and y."""
+    (inputs, outputs), groups = c["channels"], c["groups"]
+    options = c["stride"], c["padding"], c["dilation"], groups
+    x = random(data, c["images"], groups * inputs, *c["size"])
+    weight = random(data, groups * outputs, inputs, *c["kernel"])
+    positions = conv.out_size(c["size"], c["kernel"], *options[:3])
+    y = random(data, c["images"], groups * outputs, *positions)
+    product = (conv.conv2d(x, weight, *options) * y).sum()
+    back = conv.conv_transpose2d(y, weight, *options, c["size"])
+    assert math.isclose(product, (x * back).sum(), abs_tol=1e-10)
+    found = conv.conv2d_weight(x, y, c["kernel"], *options)
+    assert math.isclose(product, (weight * found).sum(), abs_tol=1e-10)
+    np.testing.assert_allclose(found, naive.conv2d_weight(x, y, c["kernel"], *options), atol=1e-12)
+
+
+@st.composite
+def pools(draw):
+    kernel, stride = draw(pairs), draw(pairs)
+    padding = tuple([draw(st.integers(0, k // 2)) for k in kernel])
+    shape = (draw(st.integers(1, 2)), draw(st.integers(1, 2))) + tuple(
+        [max(1, k - 2 * p) + draw(st.integers(0, 4)) for k, p in zip(kernel, padding)])
+    return shape, kernel, stride, padding
+
+
+@drawing
+@given(st.data(), pools())
+def test_pooling_is_the_loops(data, pool):
+    shape, *options = pool
+    x = random(data, *shape)
+    largest, average = F.max_pool2d(tg.Tensor(x), *options), F.avg_pool2d(tg.Tensor(x), *options)
+    np.testing.assert_array_equal(largest.data, naive.max_pool2d(x, *options))
+    np.testing.assert_allclose(average.data, naive.avg_pool2d(x, *options), atol=1e-12)
+
+
+@drawing
+@given(st.data(), pools())
+def test_max_pool2d_gives_ties_to_the_first(data, pool):
+    shape, *options = pool
+    x = tg.Tensor(np.round(random(data, *shape)), True)   # whole numbers: most windows have ties
+    y = F.max_pool2d(x, *options)
+    g = np.arange(1.0, y.numel() + 1).reshape(y.shape)
+    found, = tg.grad(y, x, tg.Tensor(g))
+    np.testing.assert_array_equal(found.data, naive.max_pool2d_gradient(x.data, g, *options))
+
+
+@drawing
+@given(st.data(), st.tuples(st.integers(0, 2), small, small, small), pairs)
+def test_upsample_is_the_loops(data, shape, factor):
+    x = random(data, *shape)
+    np.testing.assert_array_equal(F.upsample(tg.Tensor(x), factor).data, naive.upsample(x, factor))
+
+
+def test_numbers_by_hand():
+    x = tg.arange(9.0).reshape(1, 1, 3, 3)
+    corners = tg.tensor([[[[1.0, 0.0], [0.0, 10.0]]]])
+    assert F.conv2d(x, corners).data.tolist() == [[[[40.0, 51.0], [73.0, 84.0]]]]
+    stamp = F.conv_transpose2d(tg.tensor([[[[1.0, 2.0]]]]), corners, stride=2)
+    assert stamp.data.tolist() == [[[[1.0, 0.0, 2.0, 0.0], [0.0, 10.0, 0.0, 20.0]]]]
+    assert F.max_pool2d(x, 2, 1).data.tolist() == [[[[4.0, 5.0], [7.0, 8.0]]]]
+    assert F.avg_pool2d(x, 2, 1).data.tolist() == [[[[2.0, 3.0], [5.0, 6.0]]]]
+
+
+def test_the_inputs_are_left_alone():
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((2, 3, 5, 5)), rng.standard_normal((4, 3, 3, 3))
+    for array in (x, weight):
+        array.flags.writeable = False
+    a, b = tg.Tensor(x, True), tg.Tensor(weight, True)
+    F.max_pool2d(F.conv2d(a, b, stride=2, padding=1), 2, padding=1).sum().backward()
+    assert a.grad.shape == x.shape and b.grad.shape == weight.shape
+
+
+X = tg.zeros(1, 3, 5, 5)
+
+
+@pytest.mark.parametrize("sentence, call", [
+    ("conv2d: x has 3 channels, weight expects 1", lambda: F.conv2d(X, tg.zeros(4, 1, 3, 3))),
+    ("conv2d: x has 3 channels, weight expects 4",
+     lambda: F.conv2d(X, tg.zeros(4, 2, 3, 3), groups=2)),
+    ("conv2d: expected x (N, C, H, W) and weight of 4 dimensions, got shapes (3, 5, 5) and (4, 3",
+     lambda: F.conv2d(X[0], tg.zeros(4, 3, 3, 3))),
+    ("conv2d: 4 output channels do not divide into 3 groups",
+     lambda: F.conv2d(X, tg.zeros(4, 1, 3, 3), groups=3)),
+    ("conv2d: a kernel of (7, 7) does not fit into an image of (5, 5)",
+     lambda: F.conv2d(X, tg.zeros(4, 3, 7, 7))),
+    ("conv_transpose2d: x has 3 channels, weight expects 4",
+     lambda: F.conv_transpose2d(X, tg.zeros(4, 3, 3, 3))),
+    ("conv_transpose2d: output_padding (2, 2) must be smaller than stride (2, 2)",
+     lambda: F.conv_transpose2d(X, tg.zeros(3, 4, 3, 3), stride=2, output_padding=2)),
+    ("conv_transpose2d: 3 input channels do not divide into 2 groups",
+     lambda: F.conv_transpose2d(X, tg.zeros(3, 4, 3, 3), groups=2)),
+    ("conv_transpose2d: the result would have size",
+     lambda: F.conv_transpose2d(X, tg.zeros(3, 4, 1, 1), padding=3)),
+    ("max_pool2d: expected x (N, C, H, W), got shape (3, 5, 5)", lambda: F.max_pool2d(X[0], 2)),
+    ("max_pool2d: padding (2, 2) must be at most half of the kernel (3, 3)",
+     lambda: F.max_pool2d(X, 3, padding=2)),
+    ("avg_pool2d: a kernel of (6, 6) does not fit into an image of (5, 5)",
+     lambda: F.avg_pool2d(X, 6)),
+])
+def test_errors_are_sentences(sentence, call):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert str(caught.value).startswith(sentence)

@@ -1,0 +1,539 @@
+"""Optimisers, schedules and clipping, against the papers' formulas for single numbers."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tinygen as tg
+from tinygen import nn, optim
+from tinygen.optim import PIECE
+
+
+def parameter(values, dtype="float64"):
+    return nn.Parameter(tg.tensor(np.array(values, dtype)))
+
+
+def set_gradients(parameters, seed):
+    random = np.random.default_rng(seed)
+    for p in parameters:
+        p.grad = tg.tensor(random.standard_normal(p.shape).astype(p.dtype))
+
+
+# The formulas, one number at a time. Each takes the gradients of all steps and gives x after them.
+
+
+def sgd(x, gradients, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
+    b = None
+    for g in gradients:
+        g = g + weight_decay * x
+        b = g if b is None else momentum * b + (1 - dampening) * g
+        x = x - lr * ((g + momentum * b if nesterov else b) if momentum else g)
+    return x
+
+
+def adagrad(x, gradients, lr, lr_decay=0.0, weight_decay=0.0, eps=1e-10):
+    total = 0.0
+    for t, g in enumerate(gradients):
+        g = g + weight_decay * x
+        total += g * g
+        x = x - lr / (1 + t * lr_decay) * g / (math.sqrt(total) + eps)
+    return x
+
+
+def rmsprop(x, gradients, lr, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False):
+    square = average = b = 0.0
+    for g in gradients:
+        g = g + weight_decay * x
+        square = alpha * square + (1 - alpha) * g * g
+        average = alpha * average + (1 - alpha) * g
+        change = g / (math.sqrt(square - average**2 * centered) + eps)
+        b = momentum * b + change
+        x = x - lr * b
+    return x
+
+
+def adam(x, gradients, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False):
+    m = v = 0.0
+    for t, g in enumerate(gradients, start=1):
+        if decoupled:
+            x = x - lr * weight_decay * x
+        else:
+            g = g + weight_decay * x
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g * g
+        x = x - lr * (m / (1 - betas[0] ** t)) / (math.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return x
+
+
+def adamw(x, gradients, lr, weight_decay=1e-2, **options):
+    return adam(x, gradients, lr, weight_decay=weight_decay, decoupled=True, **options)
+
+
+CASES = [
+    (optim.SGD, sgd, {}),
+    (optim.SGD, sgd, {"momentum": 0.9}),
+    (optim.SGD, sgd, {"weight_decay": 0.1}),
+    (optim.SGD, sgd, {"momentum": 0.9, "dampening": 0.5, "weight_decay": 0.1}),
+    (optim.SGD, sgd, {"momentum": 0.9, "nesterov": True}),
+    (optim.Adagrad, adagrad, {}),
+    (optim.Adagrad, adagrad, {"lr_decay": 0.5, "weight_decay": 0.1, "eps": 0.1}),
+    (optim.RMSprop, rmsprop, {}),
+    (optim.RMSprop, rmsprop, {"alpha": 0.8, "momentum": 0.9, "weight_decay": 0.1}),
+    (optim.RMSprop, rmsprop, {"centered": True}),
+    (optim.RMSprop, rmsprop, {"centered": True, "momentum": 0.5}),
+    (optim.Adam, adam, {}),
+    (optim.Adam, adam, {"betas": (0.5, 0.9), "eps": 0.1, "weight_decay": 0.1}),
+    (optim.Adam, adam, {"betas": (0.0, 0.0)}),
+    (optim.AdamW, adamw, {}),
+    (optim.AdamW, adamw, {"weight_decay": 0.5, "betas": (0.5, 0.9)}),
+]
+NAMES = [f"{kind.__name__}-{'-'.join(options)}" for kind, _, options in CASES]
+KINDS = [
+    (optim.SGD, {"momentum": 0.9}),
+    (optim.Adagrad, {}),
+    (optim.RMSprop, {"centered": True, "momentum": 0.5}),
+    (optim.Adam, {}),
+    (optim.AdamW, {}),
+]
+
+
+def case_ids(case):
+    return getattr(case, "__name__", "")
+
+
+@pytest.mark.parametrize("kind, formula, options", CASES, ids=NAMES)
+def test_ten_steps_follow_the_formula(kind, formula, options):
+    start = [[1.0, -2.0], [0.5, 3.0]]
+    ps = [parameter(start), parameter(0.25)]
+    optimizer = kind(ps, lr=0.1, **options)
+    taken = []
+    for step in range(10):
+        set_gradients(ps, step)
+        taken.append([p.grad.data.copy() for p in ps])
+        optimizer.step()
+    for i, begin in enumerate([np.array(start), np.array(0.25)]):
+        for place in np.ndindex(*begin.shape):
+            expected = formula(begin[place], [float(g[i][place]) for g in taken], 0.1, **options)
+            assert ps[i].data[place] == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("kind, formula, options", CASES, ids=NAMES)
+@pytest.mark.parametrize("dtype, rel", [("float32", 1e-4), ("float64", 1e-10)])
+def test_a_parameter_of_several_pieces_follows_the_formula_everywhere(
+    kind, formula, options, dtype, rel
+):
+    n = 2 * PIECE + 17
+    p = parameter(np.linspace(1, 2, n), dtype)
+    start = p.data.copy()
+    optimizer = kind([p], lr=0.01, **options)
+    taken = []
+    for step in range(10):
+        set_gradients([p], step)
+        taken.append(p.grad.data)
+        optimizer.step()
+    for place in (0, 1, PIECE - 1, PIECE, 2 * PIECE - 1, 2 * PIECE, n - 1):
+        expected = formula(float(start[place]), [float(g[place]) for g in taken], 0.01, **options)
+        assert p.data[place] == pytest.approx(expected, rel=rel)
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+@pytest.mark.parametrize(
+    "layout",
+    [
+        np.asfortranarray,
+        lambda g: np.repeat(g, 2, 1)[:, ::2],
+        lambda g: g[::-1, ::-1],
+        lambda g: np.broadcast_to(g[:1], g.shape),
+    ],
+)
+def test_the_memory_order_of_a_gradient_does_not_matter(kind, options, layout):
+    values = np.random.default_rng(1).standard_normal((300, 200))
+    plain, other = parameter(values), parameter(values)
+    optimizers = [kind([p], lr=0.1, **options) for p in (plain, other)]
+    for step in range(3):
+        g = layout(np.random.default_rng(step).standard_normal((300, 200)))
+        plain.grad, other.grad = tg.Tensor(np.ascontiguousarray(g)), tg.Tensor(g)
+        for optimizer in optimizers:
+            optimizer.step()
+    np.testing.assert_allclose(other.data, plain.data, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+def test_the_gradient_itself_is_not_changed(kind, options):
+    p = parameter([1.0, 2.0])
+    set_gradients([p], 0)
+    before = p.grad.data.copy()
+    optimizer = kind([p], lr=0.1, weight_decay=0.1, **options)
+    optimizer.step()
+    optimizer.step()
+    np.testing.assert_array_equal(p.grad.data, before)
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+def test_the_parameter_keeps_its_memory(kind, options):
+    p = parameter([1.0, 2.0])
+    array = p.data
+    set_gradients([p], 0)
+    kind([p], lr=0.1, **options).step()
+    assert p.data is array
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+def test_each_optimiser_minimises_a_quadratic(kind, options):
+    target = tg.tensor([3.0, -1.0])
+    p = parameter([0.0, 0.0], "float32")
+    optimizer = kind([p], lr=0.5 if kind is optim.Adagrad else 0.02, **options)
+    for step in range(500):
+        optimizer.zero_grad()
+        loss = ((p - target) ** 2 * tg.tensor([1.0, 4.0])).sum()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.02
+
+
+# Parameters without gradients, shared parameters, changes from outside
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+def test_a_parameter_without_gradient_and_its_state_are_left_alone(kind, options):
+    used, unused = parameter([1.0]), parameter([1.0])
+    optimizer = kind([used, unused], lr=0.1, weight_decay=0.1, **options)
+    set_gradients([used, unused], 0)
+    optimizer.step()
+    value = unused.data.copy()
+    state = {name: np.copy(entry) for name, entry in optimizer.state[1].items()}
+    version = unused.version[0]
+    unused.grad = None
+    optimizer.step()
+    assert used.data != value
+    np.testing.assert_array_equal(unused.data, value)
+    assert unused.version[0] == version
+    assert optimizer.state[1] == state and optimizer.state[0]["step"] == 2
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+def test_steps_are_counted_for_each_parameter(kind, options):
+    early, late = parameter([1.0]), parameter([1.0])
+    both = kind([early, late], lr=0.1, **options)
+    for step in range(3):
+        set_gradients([early], step)
+        both.step()
+    late_alone = parameter([1.0])
+    alone = kind([late_alone], lr=0.1, **options)
+    for step in range(3):
+        set_gradients([late], step)
+        set_gradients([late_alone], step)
+        both.step()
+        alone.step()
+    np.testing.assert_array_equal(late.data, late_alone.data)
+
+
+def test_zero_grad_forgets_the_gradients():
+    p = parameter([1.0])
+    set_gradients([p], 0)
+    optim.SGD([p]).zero_grad()
+    assert p.grad is None
+
+
+def test_two_optimisers_over_a_shared_parameter_keep_states_of_their_own():
+    shared, own = parameter([1.0]), parameter([1.0])
+    first, second = optim.Adam([shared], lr=0.1), optim.SGD([own, shared], lr=0.1, momentum=0.9)
+    m = v = b = 0.0
+    x = 1.0
+    for t in range(1, 6):
+        set_gradients([shared, own], t)
+        g = shared.grad.item()
+        first.step()
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        x -= 0.1 * (m / (1 - 0.9**t)) / (math.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        second.step()
+        b = 0.9 * b + g
+        x -= 0.1 * b
+        assert shared.item() == pytest.approx(x, rel=1e-10)
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+def test_load_state_dict_after_construction_moves_the_weights_that_are_optimised(kind, options):
+    net, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    optimizer = kind(net.parameters(), lr=0.1, **options)
+    net.load_state_dict(other.state_dict())
+    reference = kind(other.parameters(), lr=0.1, **options)
+    for step in range(3):
+        set_gradients(net.parameters(), step)
+        set_gradients(other.parameters(), step)
+        optimizer.step()
+        reference.step()
+    np.testing.assert_array_equal(net.weight.data, other.weight.data)
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+@pytest.mark.parametrize("steps_before", [0, 3])
+def test_conversion_after_construction_goes_on_in_the_new_dtype(kind, options, steps_before):
+    net, exact = nn.Linear(3, 2), nn.Linear(3, 2).double()
+    exact.load_state_dict(net.state_dict())
+    optimizer, reference = [kind(m.parameters(), lr=0.1, **options) for m in (net, exact)]
+    for step in range(steps_before + 5):
+        if step == steps_before:
+            net.double()
+        set_gradients(exact.parameters(), step)
+        for p, q in zip(net.parameters(), exact.parameters()):
+            p.grad = q.grad.to(p.dtype)
+        optimizer.step()
+        reference.step()
+    assert net.weight.dtype == np.float64
+    rel = 1e-5 if steps_before else 1e-12
+    np.testing.assert_allclose(net.weight.data, exact.weight.data, rtol=rel, atol=rel)
+    assert all(
+        value.dtype == np.float64
+        for state in optimizer.state
+        for value in state.values()
+        if hasattr(value, "dtype")
+    )
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+def test_conversion_back_to_float32_goes_on_in_float32(kind, options):
+    net = nn.Linear(3, 2).double()
+    optimizer = kind(net.parameters(), lr=0.1, **options)
+    set_gradients(net.parameters(), 0)
+    optimizer.step()
+    net.float()
+    set_gradients(net.parameters(), 1)
+    optimizer.step()
+    assert net.weight.dtype == np.float32 and np.isfinite(net.weight.data).all()
+    assert all(
+        value.dtype == np.float32
+        for state in optimizer.state
+        for value in state.values()
+        if hasattr(value, "dtype")
+    )
+
+
+# Saving
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+def test_a_loaded_state_continues_identically(kind, options):
+    p = parameter(np.linspace(-1, 1, 7))
+    skipped = parameter([1.0])
+    optimizer = kind([skipped, p], lr=0.1, **options)
+    for step in range(4):
+        set_gradients([p], step)
+        optimizer.step()
+    optimizer.lr = 0.05
+    saved = {
+        "lr": optimizer.state_dict()["lr"],
+        "state": {
+            i: {name: np.copy(value) for name, value in state.items()}
+            for i, state in optimizer.state_dict()["state"].items()
+        },
+    }
+    q = parameter(p.data)
+    resumed = kind([parameter([1.0]), q], lr=0.7, **options)
+    resumed.load_state_dict(saved)
+    for step in range(4, 8):
+        set_gradients([p], step)
+        set_gradients([q], step)
+        optimizer.step()
+        resumed.step()
+    np.testing.assert_array_equal(q.data, p.data)
+    assert resumed.lr == 0.05
+
+
+def test_loading_copies_the_arrays():
+    p, q = parameter([1.0]), parameter([1.0])
+    first, second = optim.Adam([p]), optim.Adam([q])
+    set_gradients([p, q], 0)
+    first.step()
+    second.load_state_dict(first.state_dict())
+    second.step()
+    assert first.state[0]["exp_avg"] != second.state[0]["exp_avg"]
+
+
+def saved_adam():
+    p = parameter([1.0, 2.0])
+    optimizer = optim.Adam([p])
+    set_gradients([p], 0)
+    optimizer.step()
+    return optimizer.state_dict()
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: optim.SGD([parameter([1.0, 2.0])], momentum=0.9),
+            "SGD over 1 parameters does not fit",
+        ),
+        (
+            lambda: optim.Adam([parameter([1.0])]),
+            r"exp_avg of parameter 0 has shape \(2,\), but the parameter has \(1,\)",
+        ),
+    ],
+)
+def test_a_state_that_does_not_fit_is_an_error(make, message):
+    optimizer = make()
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(saved_adam())
+    assert optimizer.state == [{}]
+
+
+def test_a_state_of_too_many_parameters_is_an_error():
+    state = {"lr": 0.1, "state": {"1": saved_adam()["state"]["0"]}}
+    with pytest.raises(ValueError, match="over 1 parameters does not fit a state for parameter 1"):
+        optim.Adam([parameter([1.0, 2.0])]).load_state_dict(state)
+
+
+# Argument errors
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adam, optim.AdamW])
+def test_bad_arguments_of_every_optimiser(kind):
+    p = parameter([1.0])
+    with pytest.raises(ValueError, match=f"{kind.__name__}: got no parameters"):
+        kind([])
+    with pytest.raises(ValueError, match="lr is -1.*neither may be negative"):
+        kind([p], lr=-1)
+    with pytest.raises(ValueError, match="weight_decay -0.1"):
+        kind([p], weight_decay=-0.1)
+    with pytest.raises(TypeError):
+        kind(p)
+
+
+def test_a_learning_rate_of_0_moves_nothing():
+    p = parameter([1.0])
+    set_gradients([p], 0)
+    optim.Adam([p], lr=0).step()
+    assert p.item() == 1.0
+
+
+def test_parameters_may_come_from_a_generator():
+    ps = [parameter([1.0]), parameter([2.0])]
+    assert optim.SGD(p for p in ps).params == ps
+
+
+@pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9)])
+def test_betas_lie_between_0_and_1(betas):
+    with pytest.raises(ValueError, match=r"Adam: betas are .* \[0, 1\)"):
+        optim.Adam([parameter([1.0])], betas=betas)
+
+
+@pytest.mark.parametrize("options", [{"momentum": 0.0}, {"momentum": 0.9, "dampening": 0.1}])
+def test_nesterov_needs_momentum_and_no_dampening(options):
+    with pytest.raises(ValueError, match="nesterov needs momentum above 0 and no dampening"):
+        optim.SGD([parameter([1.0])], nesterov=True, **options)
+
+
+# Schedules
+
+SCHEDULES = [
+    (lambda o: optim.LambdaLR(o, lambda epoch: 1 / (epoch + 1)), lambda t: 0.1 / (t + 1)),
+    (lambda o: optim.StepLR(o, 3, gamma=0.5), lambda t: 0.1 * 0.5 ** (t // 3)),
+    (lambda o: optim.ExponentialLR(o, 0.9), lambda t: 0.1 * 0.9**t),
+    (
+        lambda o: optim.CosineAnnealingLR(o, 10, eta_min=0.01),
+        lambda t: 0.01 + 0.5 * (0.1 - 0.01) * (1 + math.cos(math.pi * t / 10)),
+    ),
+    (
+        lambda o: optim.LinearLR(o, 0.25, 1.0, total_iters=4),
+        lambda t: 0.1 * min(1.0, 0.25 + 0.75 * t / 4),
+    ),
+    (lambda o: optim.LinearLR(o), lambda t: 0.1 * min(1.0, 1 / 3 + 2 / 3 * t / 5)),
+]
+SCHEDULE_NAMES = "lambda step exponential cosine linear linear-defaults".split()
+
+
+@pytest.mark.parametrize("make, formula", SCHEDULES, ids=SCHEDULE_NAMES)
+def test_schedules_follow_their_formulas(make, formula):
+    optimizer = optim.SGD([parameter([1.0])], lr=0.1)
+    schedule = make(optimizer)
+    for epoch in range(11):
+        assert optimizer.lr == pytest.approx(formula(epoch), rel=1e-12)
+        assert schedule.get_last_lr() == [optimizer.lr]
+        schedule.step()
+
+
+@pytest.mark.parametrize("make, formula", SCHEDULES, ids=SCHEDULE_NAMES)
+def test_a_schedule_is_resumed_where_it_was(make, formula):
+    optimizer = optim.SGD([parameter([1.0])], lr=0.1)
+    schedule = make(optimizer)
+    for _ in range(3):
+        schedule.step()
+    resumed = optim.SGD([parameter([1.0])], lr=0.1)
+    resumed.load_state_dict(optimizer.state_dict())
+    again = make(resumed)
+    again.load_state_dict(schedule.state_dict())
+    assert resumed.lr == pytest.approx(formula(3), rel=1e-12)
+    again.step()
+    assert resumed.lr == pytest.approx(formula(4), rel=1e-12)
+
+
+def test_a_schedule_changes_the_size_of_the_next_step():
+    p = parameter([0.0])
+    optimizer = optim.SGD([p], lr=1.0)
+    schedule = optim.ExponentialLR(optimizer, 0.5)
+    moves = []
+    for _ in range(3):
+        before = p.item()
+        p.grad = tg.tensor(np.array([-1.0]))
+        optimizer.step()
+        schedule.step()
+        moves.append(p.item() - before)
+    assert moves == [1.0, 0.5, 0.25]
+
+
+# Clipping
+
+
+def with_gradients(*gradients, dtype="float32"):
+    ps = [parameter(np.zeros(np.shape(g)), dtype) for g in gradients]
+    for p, g in zip(ps, gradients):
+        p.grad = tg.tensor(np.array(g, dtype))
+    return ps
+
+
+def test_clip_grad_norm_scales_all_gradients_together():
+    ps = [*with_gradients([3.0, 0.0], [[0.0], [4.0]]), parameter([1.0], "float32")]
+    assert optim.clip_grad_norm_(ps, 1.0) == pytest.approx(5.0)
+    np.testing.assert_allclose(ps[0].grad.data, [0.6, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(ps[1].grad.data, [[0.0], [0.8]], rtol=1e-5)
+    assert ps[2].grad is None
+    assert optim.grad_norm(ps) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_clip_grad_norm_leaves_small_gradients_alone():
+    ps = with_gradients([3.0, 4.0])
+    assert optim.clip_grad_norm_(ps, 5.1) == pytest.approx(5.0)
+    assert ps[0].grad.data.tolist() == [3.0, 4.0]
+
+
+def test_clip_grad_norm_of_zero_gradients():
+    ps = with_gradients([0.0, 0.0])
+    assert optim.clip_grad_norm_(ps, 1.0) == 0.0
+    assert ps[0].grad.data.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_clip_grad_norm_does_not_hide_a_broken_gradient(broken):
+    ps = with_gradients([1.0, broken])
+    with np.errstate(invalid="ignore"):
+        norm = optim.clip_grad_norm_(ps, 1.0)
+    assert not math.isfinite(norm)
+    assert not np.isfinite(ps[0].grad.data[1])
+
+
+def test_clip_grad_value_limits_each_number():
+    ps = [*with_gradients([-3.0, 0.5, 2.0]), parameter([1.0], "float32")]
+    optim.clip_grad_value_(ps, 1.0)
+    assert ps[0].grad.data.tolist() == [-1.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
+@pytest.mark.parametrize("limit", [0.5, np.float64(0.5), np.float32(0.5)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_clipping_keeps_the_dtype_and_takes_a_generator(clip, limit, dtype):
+    ps = with_gradients([3.0, 4.0], dtype=dtype)
+    clip((p for p in ps), limit)
+    assert ps[0].grad.dtype == dtype
+    assert np.abs(ps[0].grad.data).max() <= 0.5
