@@ -69,7 +69,7 @@ def test_mnist():
     assert data.train_labels[:5].tolist() == [5, 0, 4, 1, 9]  # as every tutorial prints them
     assert np.bincount(data.test_labels).tolist() == [980, 1135, 1032, 1010, 982,
                                                       892, 958, 1028, 974, 1009]
-    assert abs(data.train.mean(dtype=np.float64) - 0.1307) < 1e-4  # the mean everybody normalises by
+    assert abs(data.train.mean(dtype=np.float64) - 0.1307) < 1e-4  # everybody's normaliser
 
 
 def test_bundled_file_missing(monkeypatch):
@@ -163,7 +163,8 @@ def test_a_bomb_is_not_unpacked_beyond_what_the_header_says(tmp_path, monkeypatc
 @given(st.data())
 def test_a_damaged_file_is_refused_or_has_the_right_size(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("idx") / "file"
-    content = bytearray(data.draw(st.sampled_from([idx(pixels(3, 2)), gzip.compress(idx(pixels(3, 2)))])))
+    whole = idx(pixels(3, 2))
+    content = bytearray(data.draw(st.sampled_from([whole, gzip.compress(whole)])))
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
@@ -338,7 +339,8 @@ def test_image_folder_with_a_broken_image(tmp_path, content):
     if content == "webp":
         Image.new("L", (9, 9)).save(tmp_path / "image.webp")
         content = (tmp_path / "image.webp").read_bytes()
-    content = {"cut": whole[:300], "damaged": whole[:60] + bytes(40) + whole[100:]}.get(content, content)
+    damaged = whole[:60] + bytes(40) + whole[100:]
+    content = {"cut": whole[:300], "damaged": damaged}.get(content, content)
     (tmp_path / "broken.png").write_bytes(content)
     refuses(tmp_path / "broken.png", datasets.image_folder, tmp_path)
 
@@ -385,7 +387,8 @@ def test_mixtures(draw, modes, count, sigma):
 def test_modes():
     s = math.sqrt(0.5)
     assert np.allclose(datasets.ring_modes(),
-                       [(1, 0), (s, s), (0, 1), (-s, s), (-1, 0), (-s, -s), (0, -1), (s, -s)], atol=1e-7)
+                       [(1, 0), (s, s), (0, 1), (-s, s), (-1, 0), (-s, -s), (0, -1), (s, -s)],
+                        atol=1e-7)
     assert np.allclose(datasets.ring_modes(4, 2.0), [(2, 0), (0, 2), (-2, 0), (0, -2)], atol=1e-6)
     ticks = (-4, -2, 0, 2, 4)
     assert datasets.grid_modes().tolist() == [[x, y] for x in ticks for y in ticks]

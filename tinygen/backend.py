@@ -63,3 +63,9 @@ def manual_seed(seed):
         raise InputError(f"manual_seed: the seed is {seed!r}, "
                          "but it must be an integer of 0 or more")
     generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+
+
+# glibc gives a large block back to the system when it is freed, and the next one like it faults
+# every page in again: thousands of times in a training step. Freeing one block of 31 MiB raises the
+# size from which it does that, once and for all.
+np.empty(31 << 20, np.uint8)

@@ -16,8 +16,8 @@ is one run of numbers, and gathering patches is copying runs:
 All patches, one a row, times the weights, one output channel a column, is the convolution. The
 product has its channels last again, so nothing is ever transposed in memory.
 
-`stride`, `padding` and `dilation` are (vertical, horizontal) pairs. `functional.py` has the versions
-for everyday use, `tests/naive.py` the seven nested loops that these are held against.
+`stride`, `padding` and `dilation` are (vertical, horizontal) pairs. `functional.py` has the
+versions for everyday use, `tests/naive.py` the seven nested loops that these are held against.
 """
 
 from .backend import array_module
@@ -46,17 +46,22 @@ def out_size(size, kernel, stride, padding, dilation):
 
 
 def patches(x, kernel, stride, padding, dilation, positions):
-    """The matrix (N * oh * ow, kh * kw * C) of what the kernel sees at each of `positions` = (oh, ow)."""
+    """What the kernel sees at each of `positions` (oh, ow): a matrix (N * oh * ow, kh * kw * C)."""
     xp = array_module(x)
     (n, c, h, w), (kh, kw), (ph, pw), (oh, ow) = x.shape, kernel, padding, positions
-    padded = xp.zeros((n, h + 2 * ph, w + 2 * pw, c), x.dtype) if ph or pw else xp.ascontiguousarray(last(x))
     if ph or pw:
+        padded = xp.zeros((n, h + 2 * ph, w + 2 * pw, c), x.dtype)
         padded[:, ph:ph + h, pw:pw + w] = last(x)
+    else:
+        padded = xp.ascontiguousarray(last(x))
     sn, sh, sw, sc = padded.strides
-    windows = xp.lib.stride_tricks.as_strided(
-        padded, (n, oh, ow, kh, kw, c),
-        (sn, sh * stride[0], sw * stride[1], sh * dilation[0], sw * dilation[1], sc))
-    return windows.reshape(n * oh * ow, kh * kw * c)
+    shape = (n, oh, ow, kh, kw, c)
+    strides = (sn, sh * stride[0], sw * stride[1], sh * dilation[0], sw * dilation[1], sc)
+    if dilation[1] == 1:      # a row of a patch is one run in memory: say so
+        shape, strides = (n, oh, ow, kh, kw * c), strides[:4] + (padded.itemsize,)
+    out = xp.empty(shape, x.dtype)
+    out[...] = xp.lib.stride_tricks.as_strided(padded, shape, strides)
+    return out.reshape(n * oh * ow, kh * kw * c)
 
 
 def convolve(x, weight, stride, padding, dilation):
@@ -69,9 +74,10 @@ def convolve(x, weight, stride, padding, dilation):
 
 
 def scatter(y, weight, stride, padding, dilation, size):
-    """One group of `conv_transpose2d`: each pixel of y adds its patch, times the weights, to the output."""
+    """One group of `conv_transpose2d`: each pixel of y adds its patch to the output."""
     (n, o, oh, ow), (c, kh, kw) = y.shape, weight.shape[1:]
-    stamps = (rows(y) @ weight.transpose(0, 2, 3, 1).reshape(o, kh * kw * c)).reshape(n, oh, ow, kh, kw, c)
+    stamps = rows(y) @ weight.transpose(0, 2, 3, 1).reshape(o, kh * kw * c)
+    stamps = stamps.reshape(n, oh, ow, kh, kw, c)
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     height = max(size[0] + 2 * ph, (oh - 1) * sh + (kh - 1) * dh + 1)
     width = max(size[1] + 2 * pw, (ow - 1) * sw + (kw - 1) * dw + 1)
@@ -85,13 +91,13 @@ def scatter(y, weight, stride, padding, dilation, size):
 def interleave(y, weight, stride, padding, size):
     """The same without dilation, as one convolution of stride 1 and an interleaving.
 
-    Output pixel s q + r takes from y only at q, q-1, ..., with every s-th weight. So all s x s pixels
-    of output cell q come from one patch of y, as one product with s * s * C columns; then the
-    cells are laid side by side.
+    Output pixel s q + r takes from y only at q, q-1, ..., with every s-th weight. So all s x s
+    pixels of output cell q come from one patch of y, as one product with s * s * C columns; then
+    the cells are laid side by side.
     """
     xp = array_module(y)
     (n, o, oh, ow), (c, kh, kw), (sh, sw), (ph, pw) = y.shape, weight.shape[1:], stride, padding
-    mh, mw = -(-kh // sh), -(-kw // sw)              # how many pixels of y an output pixel takes from
+    mh, mw = -(-kh // sh), -(-kw // sw)              # how many pixels of y it takes from
     full = xp.zeros((o, c, mh * sh, mw * sw), y.dtype)
     full[:, :, :kh, :kw] = weight
     taps = full.reshape(o, c, mh, sh, mw, sw)[:, :, ::-1, :, ::-1].transpose(2, 4, 0, 3, 5, 1)
@@ -130,11 +136,14 @@ def conv2d(x, weight, stride, padding, dilation, groups):
     lambda g, out, y, weight, stride, padding, dilation, groups, size:
     conv2d_weight(g, y, weight.shape[2:], stride, padding, dilation, groups))
 def conv_transpose2d(y, weight, stride, padding, dilation, groups, size):
-    """The x-gradient of `conv2d`: y (N, O, oh, ow), weight (O, C / groups, kh, kw), to (N, C, *size)."""
+    """The x-gradient of `conv2d`: y (N, O, oh, ow) and the weight to (N, C, *size).
+
+    It is PyTorch's transposed convolution, with the size of the result given, not derived.
+    """
     def one(y, weight):
         if dilation == (1, 1) and weight.shape[1] > 1:
             return interleave(y, weight, stride, padding, size)
-        return scatter(y, weight, stride, padding, dilation, size)   # wins for a single output channel
+        return scatter(y, weight, stride, padding, dilation, size)   # faster for one channel
 
     if groups == 1:
         return one(y, weight)
@@ -147,7 +156,7 @@ def conv_transpose2d(y, weight, stride, padding, dilation, groups, size):
     lambda g, out, x, y, kernel, stride, padding, dilation, groups, seen=None:
     conv2d(x, g, stride, padding, dilation, groups)[:, :, :y.shape[2], :y.shape[3]])
 def conv2d_weight(x, y, kernel, stride, padding, dilation, groups, seen=None):
-    """The weight-gradient of `conv2d`: x (N, C, H, W), y (N, O, oh, ow), to (O, C / groups, *kernel).
+    """The weight-gradient of `conv2d`: x (N, C, H, W) and y (N, O, oh, ow) to the weight's shape.
 
     `seen` are the patches of x, where the caller has them already.
     """

@@ -29,7 +29,7 @@ IDX_NAME = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx\d-\w+(\.gz)?$")
 
 @dataclass
 class Dataset:
-    """Examples to train on and examples kept apart, `(N, *shape)` each, with labels `(N,)` if known."""
+    """Examples to train on and others kept apart, `(N, *shape)` each; labels `(N,)` if known."""
 
     name: str
     train: np.ndarray
@@ -89,7 +89,7 @@ def read_idx(path):
             file.seek(0)
             return _parse_idx(path, gzip.GzipFile(fileobj=file) if packed else file)
     except (OSError, EOFError, zlib.error) as error:  # A broken gzip file raises all three.
-        raise _fault(path, f"cannot be read ({error})", "a whole IDX file, gzipped or not") from error
+        raise _fault(path, f"cannot be read ({error})", "a whole IDX file, gz or not") from error
 
 
 def _parse_idx(path, stream):
@@ -242,7 +242,7 @@ def image_folder(path, size=28):
     """The `Dataset` of a folder of PNG and JPEG files, each made grey and `size` x `size` pixels.
 
     The largest centred square of an image is resized (bicubic, antialiased). Grey is Pillow's
-    0.299 R + 0.587 G + 0.114 B; what is transparent turns black; a camera's rotation mark is obeyed.
+    0.299 R + 0.587 G + 0.114 B; transparent turns black; a camera's rotation mark is obeyed.
     Images lie in the folder itself (no labels), or in sub-folders, one for each class, at any
     depth (as in torchvision's ImageFolder: the label is the class's place among the sorted names).
     Hidden files are passed over. Sorted by name, images 1, 11, 21, ... form the test set.
@@ -306,7 +306,7 @@ def ring(n, modes=8, radius=1.0, sigma=0.01):
 
 
 def ring_modes(modes=8, radius=1.0):
-    """The centres radius (cos t, sin t) with t = 2 pi k / modes, k = 0 .. modes - 1; `(modes, 2)`."""
+    """The centres, radius (cos t, sin t) with t = 2 pi k / modes, k from 0; `(modes, 2)`."""
     _check_count("modes", modes)
     angle = 2 * np.pi * np.arange(modes) / modes  # linspace(0, 2 pi, modes) has the angle 0 twice
     return (radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(backend.float32)
@@ -363,22 +363,22 @@ class DataLoader:
     `dataset` is an array `(N, ...)`, and each batch a Tensor `(batch_size, ...)`; or a tuple of
     arrays of equal length, and each batch a tuple of Tensors that belong together. The last batch
     holds what is left, unless `drop_last`. With `shuffle`, every `for` draws one new permutation
-    from `backend.generator` as it starts. Batches are copies, so the data stay whole. The names are
-    PyTorch's, but its `dataset` is an object with `__getitem__`.
+    from `backend.generator` as it starts. Batches are copies. In PyTorch `dataset` is an object.
 
-    Raises `InputError` for a batch size below 1, arrays of unequal length, and no data.
+    Raises `InputError` for a batch size below 1, unequal lengths, and no data.
     """
 
     def __init__(self, dataset, batch_size=1, shuffle=False, drop_last=False):
         _check_count("DataLoader: batch_size", batch_size)
         arrays = dataset if isinstance(dataset, tuple) else (dataset,)
         if not all(backend.is_array(array) and array.ndim for array in arrays):
-            raise InputError(f"DataLoader: got {', '.join(type(x).__name__ for x in arrays)}, expected "
-                             "arrays (N, ...); of a Dataset give .train, of a Tensor .data")
+            names = ", ".join(type(x).__name__ for x in arrays)
+            raise InputError(f"DataLoader: got {names}, expected arrays (N, ...); "
+                             "of a Dataset give .train, of a Tensor .data")
         lengths = [len(array) for array in arrays]
         if len(set(lengths)) != 1 or lengths[0] == 0:
-            raise InputError(f"DataLoader: the arrays have lengths {lengths}, expected one length of "
-                             "1 or more for all; give arrays with data that belong together")
+            raise InputError(f"DataLoader: the arrays have lengths {lengths}, expected one length "
+                             "of 1 or more for all; give arrays with data that belong together")
         self.dataset, self.batch_size = dataset, batch_size
         self.shuffle, self.drop_last = shuffle, drop_last
         self._arrays, self._count = arrays, lengths[0]

@@ -42,7 +42,8 @@ def analytical_jacobians(func, inputs, wanted):
             if output.requires_grad:
                 found = grad(output, xs, Tensor(g), retain_graph=True, allow_unused=True)
             for column, x, gradient in zip(columns, xs, found):
-                column.append((np.zeros(x.shape) if gradient is None else gradient.data).reshape(-1))
+                slopes = np.zeros(x.shape) if gradient is None else gradient.data
+                column.append(slopes.reshape(-1))
     return [np.stack(column, 1) if column else None for column in columns]
 
 

@@ -36,7 +36,7 @@ def beside(p, array):
 
 
 class Optimizer:
-    """What all optimisers share. A subclass has `update` and `names`, its arrays a parameter."""
+    """What all optimisers share. A subclass has `update` and `names`, its arrays per parameter."""
 
     names = ()
 

@@ -33,7 +33,7 @@ class Tensor:
     """
 
     __slots__ = ("data", "grad", "requires_grad", "node", "version", "__weakref__")
-    __array_ufunc__ = None   # so that ndarray * Tensor asks Tensor.__rmul__, and np.exp(Tensor) raises
+    __array_ufunc__ = None   # ndarray * Tensor asks Tensor.__rmul__, and np.exp(Tensor) raises
 
     def __init__(self, data, requires_grad=False, node=None, version=None):
         self.data = np.asarray(data) if isinstance(data, np.generic) else data
@@ -139,7 +139,7 @@ def _same_dtype(primitive, args, options):
 
     Nothing promotes: integers, truth values and raw arrays join the dtype of the floating tensors,
     or the default one, and NumPy's own scalars, which change an array's dtype, become Python
-    numbers. Returns the arrays, the options, and the dtype (None if the operation names one itself).
+    numbers. Returns the arrays, the options, and the dtype (None if the operation names its own).
     """
     floating = [a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f"]
     if len(set(floating)) > 1:
@@ -196,23 +196,30 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
             g = gradients[node] if node in targets else gradients.pop(node)
             ours.discard(node)
             if node.args is None:
-                raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this graph; "
-                                   "pass retain_graph=True there to walk it twice")
+                raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this "
+                                   "graph; pass retain_graph=True there to walk it twice")
             if any([cell[0] != number for cell, number in node.versions]):
-                raise RuntimeError(f"{node.op.__name__}: an input was changed in place after the operation was "
-                                   "recorded (by an optimiser step, load_state_dict or item assignment), so its "
-                                   "gradient would be wrong; compute the result again before backward")
-            options = dict(node.options, kept=None if create_graph else node.kept) if node.op.keeps else node.options
-            args = node.args if create_graph else [a.data if isinstance(a, Tensor) else a for a in node.args]
-            out = Tensor(node.out, True, node) if create_graph else node.out
+                raise RuntimeError(
+                    f"{node.op.__name__}: an input was changed in place after the operation was "
+                    "recorded (by an optimiser step, load_state_dict or item assignment), so its "
+                    "gradient would be wrong; compute the result again before backward")
+            args, out, options = node.args, node.out, node.options
+            if node.op.keeps:
+                options = dict(options, kept=None if create_graph else node.kept)
+            if create_graph:
+                out = Tensor(out, True, node)
+            else:
+                args = [a.data if isinstance(a, Tensor) else a for a in args]
             for i, parent in node.parents:
                 if inputs is not None and parent not in needed:
                     continue
                 part = node.op.rule(i)(g, out, *args, **options)
                 if part.shape != args[i].shape:
-                    raise RuntimeError(f"{node.op.__name__}: the rule of argument {i} gave a gradient of shape "
-                                       f"{part.shape} for an argument of shape {args[i].shape}")
-                if not create_graph and isinstance(parent, Tensor) and (part is g or part.base is not None):
+                    raise RuntimeError(
+                        f"{node.op.__name__}: the rule of argument {i} gave a gradient of shape "
+                        f"{part.shape} for an argument of shape {args[i].shape}")
+                if isinstance(parent, Tensor) and not create_graph and (
+                        part is g or part.base is not None):
                     part = part.copy()       # a leaf's gradient shares its memory with nothing
                 add(parent, part)
             if not (create_graph if retain_graph is None else retain_graph):
@@ -223,15 +230,18 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
 def _first_gradient(output, g, create_graph):
     """What the walk starts from: `g`, or 1 where the output is a single number."""
     if not output.requires_grad:
-        raise RuntimeError("backward: this tensor does not depend on anything that requires a gradient")
+        raise RuntimeError("backward: this tensor depends on nothing that requires a gradient")
     if g is None and output.data.size != 1:
-        raise RuntimeError(f"backward: the output has shape {output.shape}, and a gradient of 1 is implied only "
-                           "for a single number; reduce it with sum() or mean(), or pass the gradient")
+        raise RuntimeError(f"backward: the output has shape {output.shape}, and a gradient of 1 is "
+                           "implied only for a single number; reduce it with sum() or mean(), or "
+                           "pass the gradient")
     g = Tensor(backend.array_module(output.data).ones_like(output.data)) if g is None else g
     if g.shape != output.shape:
-        raise RuntimeError(f"backward: the gradient has shape {g.shape}, but the output has {output.shape}")
+        raise RuntimeError(f"backward: the gradient has shape {g.shape}, but the output has "
+                           f"{output.shape}")
     if g.dtype != output.dtype:
-        raise TypeError(f"backward: the gradient is {g.dtype}, but the output is {output.dtype}; convert it")
+        raise TypeError(f"backward: the gradient is {g.dtype}, but the output is {output.dtype}; "
+                        "convert it")
     return g if create_graph else raw(g).copy() if output.node is None else raw(g)
 
 
@@ -246,8 +256,9 @@ def _reachable(start):
     return sorted(seen, key=lambda node: node.serial)
 
 
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False):
-    """The gradients of the sum of `outputs` with respect to each of `inputs`, as a tuple of Tensors.
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
+         allow_unused=False):
+    """The gradients of the sum of `outputs` with respect to each of `inputs`, as a tuple.
 
     `grad_outputs` are the vectors that multiply the Jacobians from the left (1 for single numbers).
     With `create_graph=True` the results can be differentiated again. An input that the outputs do
@@ -257,12 +268,14 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if not isinstance(grad_outputs, (tuple, list)):
         grad_outputs = [grad_outputs] + [None] * (len(outputs) - 1) * (grad_outputs is None)
     if len(grad_outputs) != len(outputs):
-        raise ValueError(f"grad: got {len(outputs)} outputs and {len(grad_outputs)} grad_outputs; pass one for each")
+        raise ValueError(f"grad: got {len(outputs)} outputs and {len(grad_outputs)} grad_outputs; "
+                         "pass one for each")
     gradients = _walk(outputs, grad_outputs, inputs, retain_graph, create_graph)
     results = [gradients.get(t.node or t) for t in inputs]
     if not allow_unused and any([g is None for g in results]):
-        raise RuntimeError("grad: the outputs do not depend on input number "
-                           f"{[g is None for g in results].index(True)}; allow_unused=True gives None for it")
+        unused = [g is None for g in results].index(True)
+        raise RuntimeError(f"grad: the outputs do not depend on input number {unused}; "
+                           "allow_unused=True gives None for it")
     return tuple([g if g is None or create_graph else Tensor(g) for g in results])
 
 

@@ -62,8 +62,8 @@ def main(runs):
         counts = np.bincount(p.argmax(1), minlength=10)
         share = counts / counts.sum()
         entropy = -(share * np.log(np.maximum(share, 1e-12))).sum() / np.log(10)
-        print(f"{run}: entropy {entropy:.3f} of its maximum, mean confidence {p.max(1).mean():.3f}, "
-              f"samples a class {counts.tolist()}")
+        print(f"{run}: entropy {entropy:.3f} of its maximum, mean confidence "
+              f"{p.max(1).mean():.3f}, samples a class {counts.tolist()}")
 
 
 if __name__ == "__main__":

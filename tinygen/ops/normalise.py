@@ -28,7 +28,8 @@ def centre(x, eps):
 def batch_norm_x(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
     c, s, _ = kept or centre(x, eps)
     dims = batch_dims(x)
-    return per_channel(weight, x) * s * (g - mean(g, dims, True) - c * (s * s * mean(g * c, dims, True)))
+    along_c = c * (s * s * mean(g * c, dims, True))
+    return per_channel(weight, x) * s * (g - mean(g, dims, True) - along_c)
 
 
 def batch_norm_weight(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
@@ -42,7 +43,7 @@ def batch_norm_bias(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-
 
 @op(batch_norm_x, batch_norm_weight, batch_norm_bias, keeps=True)
 def batch_norm(x, weight, bias, running=None, momentum=0.1, eps=1e-5):
-    """Normalise each channel of x over the batch, then scale and shift (Ioffe and Szegedy 2015, alg. 1).
+    """Normalise each channel over the batch, then scale and shift (Ioffe and Szegedy 2015, alg. 1).
 
     x is (N, C) or (N, C, ...), weight and bias are (C,). `running` is a pair of arrays (mean and
     unbiased variance, each (C,)) that move by `momentum` towards this batch's, in place.
