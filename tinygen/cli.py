@@ -43,8 +43,8 @@ def parser():
                  "autoencoders from nothing but NumPy.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(function, description):
-        sub = commands.add_parser(function.__name__, help=description, description=description)
+    def command(name, function, description):
+        sub = commands.add_parser(name, help=description, description=description)
         sub.set_defaults(function=function)
         return sub
 
@@ -61,11 +61,11 @@ def parser():
         sub.add_argument("--quick", action="store_true",
                          help=f"use only {QUICK:,} training examples, for a first look")
 
-    sub = command(compare, "Train a VAE and a GAN on the same images "
+    sub = command("compare", compare, "Train a VAE and a GAN on the same images "
                   "and write a report that compares them.")
     training_options(sub)
 
-    sub = command(train_model, "Train one model.")
+    sub = command("train", train_model, "Train one model.")
     sub.add_argument("model", choices=["vae", "gan"])
     training_options(sub)
     sub.add_argument("--architecture", choices=["dense", "conv"],
@@ -76,7 +76,7 @@ def parser():
     sub.add_argument("--resume", metavar="RUN",
                      help="go on with the run in this folder, as it was configured")
 
-    sub = command(sample, "Draw new examples from a trained model.")
+    sub = command("sample", sample, "Draw new examples from a trained model.")
     sub.add_argument("run", help="the folder of a run")
     sub.add_argument("-n", type=positive, default=64, help="how many (default: 64)")
     sub.add_argument("--temperature", type=rate, default=1.0,
@@ -84,12 +84,12 @@ def parser():
     sub.add_argument("--seed", type=seed, default=0)
     sub.add_argument("--out", help="the picture (default: sample.png in the run's folder)")
 
-    sub = command(reconstruct, "Encode and decode test images with a trained VAE.")
+    sub = command("reconstruct", reconstruct, "Encode and decode test images with a trained VAE.")
     sub.add_argument("run", help="the folder of a run")
     sub.add_argument("-n", type=positive, default=10, help="how many (default: 10)")
     sub.add_argument("--out", help="the picture (default: reconstruct.png in the run's folder)")
 
-    sub = command(check, "Check every derivative against finite differences, "
+    sub = command("check", check, "Check every derivative against finite differences, "
                   "first and second order.")
     sub.add_argument("names", nargs="*", help="only these operations, layers or losses")
     sub.add_argument("--cases", type=positive, default=50,
@@ -231,18 +231,17 @@ def reconstruct(args):
 def check(args):
     from . import checks
 
-    rows = checks.run(args.names or None, cases=args.cases, seed=args.seed)
-    print(checks.table(rows))
-
-
-# On the command line the words are short.
-train_model.__name__ = "train"
+    try:
+        print(checks.table(checks.run(args.names or None, cases=args.cases, seed=args.seed)))
+    except checks.GradcheckError as error:
+        print(f"tinygen check: wrong derivative: {error}", file=sys.stderr)
+        return 1
 
 
 def main(argv=None):
     args = parser().parse_args(argv)
     try:
-        args.function(args)
+        return args.function(args) or 0
     except InputError as error:
         print(f"tinygen {args.command}: {error}", file=sys.stderr)
         return 2
@@ -252,4 +251,3 @@ def main(argv=None):
     except KeyboardInterrupt:
         print(f"tinygen {args.command}: stopped", file=sys.stderr)
         return 130
-    return 0
