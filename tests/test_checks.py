@@ -237,8 +237,8 @@ def rules_of(tree):
         if isinstance(node, ast.FunctionDef):
             for decorator in node.decorator_list:
                 if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", None) == "op":
-                    rest = [k.value for k in decorator.keywords if k.arg == "rest"]
-                    for rule in decorator.args + rest:
+                    more = [k.value for k in decorator.keywords if k.arg in ("rest", "share")]
+                    for rule in decorator.args + more:
                         yield node.name, rule
 
 

@@ -115,10 +115,11 @@ def split(x, groups, axis):
     return array_module(x).split(x, groups, axis=axis)
 
 
-@op(lambda g, out, x, weight, stride, padding, dilation, groups, kept=None:
+@op(lambda g, out, x, weight, stride, padding, dilation, groups, shared=None:
     conv_transpose2d(g, weight, stride, padding, dilation, groups, x.shape[2:]),
-    lambda g, out, x, weight, stride, padding, dilation, groups, kept=None:
-    conv2d_weight(x, g, weight.shape[2:], stride, padding, dilation, groups, kept), keeps=True)
+    lambda g, out, x, weight, stride, padding, dilation, groups, shared=None:
+    conv2d_weight(x, g, weight.shape[2:], stride, padding, dilation, groups, shared),
+    share=lambda g, out, x, weight, stride, padding, dilation, groups, kept: kept)
 def conv2d(x, weight, stride, padding, dilation, groups):
     """y[n, o, i, j] = sum over c, u, v of w[o, c, u, v] x[n, c, s i + d u - p, s j + d v - p].
 

@@ -66,7 +66,7 @@ class Node:
     In `args` a Tensor stands where a gradient is wanted and a raw array where none is. That is
     decided now, so a network frozen for this step stays frozen in this graph. `parents` lists, for
     each wanted argument i, (i, the node that made it, or the leaf itself). `out` is the raw output
-    (not the Tensor, which would be a reference cycle), `kept` what the body saved for its rules,
+    (not the Tensor, which would be a reference cycle), `kept` what the body kept for its rules,
     `versions` the memory that the rules may read, with its version now.
     """
 
@@ -82,14 +82,16 @@ class Node:
         self.args = self.options = self.out = self.kept = self.versions = None
 
 
-def op(*rules, rest=None, keeps=False):
+def op(*rules, rest=None, share=None):
     """Make a primitive of a function on arrays: one derivative rule for each leading argument.
 
     A rule is called as `rule(g, out, *arguments)` with the arguments of the body. `rest(i)` gives
-    the rule of argument i of a primitive that takes any number of them (`cat`). With `keeps=True`
-    the body returns `(out, kept)` and the rules get `kept=`: what the body kept, or None when the
-    rule itself is recorded. Then it must compute the value from the arguments, because a kept value
-    is a constant, and the derivative of a constant is zero.
+    the rule of argument i of a primitive that takes any number of them (`cat`).
+
+    What several rules need is computed once, by `share(g, out, *arguments, kept=...)`, and handed
+    to each as `shared=`. The body then returns `(out, kept)`, and `kept` is what it kept, or None
+    when the rules are recorded: then `share` must compute it from the arguments, because a kept
+    value is a constant, and the derivative of a constant is zero.
 
     Called with arrays alone, a primitive is simply its body. That is what makes rules fast.
     """
@@ -109,10 +111,10 @@ def op(*rules, rest=None, keeps=False):
                     alike = False
                 arrays.append(a)
             if not cells:
-                return body(*args, **options)[0] if keeps else body(*args, **options)
+                return body(*args, **options)[0] if share else body(*args, **options)
             if not alike or options or dtype.kind != "f":
                 arrays, options, dtype = _same_dtype(primitive, args, options)
-            out, kept = body(*arrays, **options) if keeps else (body(*arrays, **options), None)
+            out, kept = body(*arrays, **options) if share else (body(*arrays, **options), None)
             if dtype is not None and out.dtype is backend.float64 and dtype is not backend.float64:
                 out = out.astype(dtype)
             version = [0]
@@ -128,7 +130,7 @@ def op(*rules, rest=None, keeps=False):
             return Tensor(out, True, node, version)
 
         primitive.rule = rest or rules.__getitem__
-        primitive.count, primitive.keeps = None if rest else len(rules), keeps
+        primitive.count, primitive.share = None if rest else len(rules), share
         OPS.append(primitive)
         return primitive
     return decorate
@@ -204,12 +206,14 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
                     "recorded (by an optimiser step, load_state_dict or item assignment), so its "
                     "gradient would be wrong; compute the result again before backward")
             args, out, options = node.args, node.out, node.options
-            if node.op.keeps:
-                options = dict(options, kept=None if create_graph else node.kept)
             if create_graph:
                 out = Tensor(out, True, node)
             else:
                 args = [a.data if isinstance(a, Tensor) else a for a in args]
+            if node.op.share:
+                kept = None if create_graph else node.kept
+                shared = node.op.share(g, out, *args, **options, kept=kept)
+                options = dict(options, shared=shared)
             for i, parent in node.parents:
                 if inputs is not None and parent not in needed:
                     continue

@@ -115,8 +115,9 @@ def leaky_slope(x, negative_slope):
     return mask(x > 0, x) * (1 - negative_slope) + negative_slope
 
 
-@op(lambda g, out, x, negative_slope=0.01, kept=None:
-    g * (leaky_slope(x, negative_slope) if kept is None else kept), keeps=True)
+@op(lambda g, out, x, negative_slope=0.01, shared=None: g * shared,
+    share=lambda g, out, x, negative_slope=0.01, kept=None:
+    leaky_slope(x, negative_slope) if kept is None else kept)
 def leaky_relu(x, negative_slope=0.01):
     """x where x > 0, else negative_slope * x, with leaky_relu'(0) = negative_slope."""
     slope = leaky_slope(x, negative_slope)

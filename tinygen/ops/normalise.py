@@ -2,7 +2,7 @@
 
 from ..tensor import op
 from .elementwise import sqrt
-from .reductions import mean, sum
+from .reductions import count, mean, sum
 from .shapes import reshape
 
 
@@ -23,25 +23,32 @@ def centre(x, eps):
     return centred, 1 / sqrt(variance + eps), variance
 
 
-# With c = x - mean(x), s = 1 / std and y = w s c + b:
-#     dx = w s (g - mean(g) - s^2 c mean(g c)),   dw = s sum(g c),   db = sum(g).
-def batch_norm_x(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
-    c, s, _ = kept or centre(x, eps)
-    dims = batch_dims(x)
-    along_c = c * (s * s * mean(g * c, dims, True))
-    return per_channel(weight, x) * s * (g - mean(g, dims, True) - along_c)
+# With c = x - mean(x), s = 1 / std and y = w s c + b, over n numbers a channel:
+#     dx = w s (g - sum(g) / n - s^2 c sum(g c) / n),   dw = s sum(g c),   db = sum(g).
+def batch_norm_sums(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
+    """c, s, sum(g) and sum(g c)."""
+    c, s = kept or centre(x, eps)[:2]
+    return c, s, sum(g, batch_dims(x), True), sum(g * c, batch_dims(x), True)
 
 
-def batch_norm_weight(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
-    c, s, _ = kept or centre(x, eps)
-    return reshape(s * sum(g * c, batch_dims(x), True), weight.shape)
+def batch_norm_x(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
+    c, s, sum_g, sum_gc = shared
+    n = count(x, batch_dims(x))
+    scale = per_channel(weight, x) * s
+    return g * scale - (c * (scale * s * s * sum_gc / n) + scale * sum_g / n)
 
 
-def batch_norm_bias(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
-    return sum(g, batch_dims(x))
+def batch_norm_weight(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
+    c, s, sum_g, sum_gc = shared
+    return reshape(s * sum_gc, weight.shape)
 
 
-@op(batch_norm_x, batch_norm_weight, batch_norm_bias, keeps=True)
+def batch_norm_bias(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
+    c, s, sum_g, sum_gc = shared
+    return reshape(sum_g, bias.shape)
+
+
+@op(batch_norm_x, batch_norm_weight, batch_norm_bias, share=batch_norm_sums)
 def batch_norm(x, weight, bias, running=None, momentum=0.1, eps=1e-5):
     """Normalise each channel over the batch, then scale and shift (Ioffe and Szegedy 2015, alg. 1).
 
@@ -52,9 +59,9 @@ def batch_norm(x, weight, bias, running=None, momentum=0.1, eps=1e-5):
     if running is not None:
         n = x.size // x.shape[1]
         batch_mean = x.mean(axis=batch_dims(x))
-        for kept, new in zip(running, (batch_mean, variance.reshape(-1) * (n / (n - 1)))):
-            kept *= 1 - momentum
-            kept += momentum * new
+        for moment, new in zip(running, (batch_mean, variance.reshape(-1) * (n / (n - 1)))):
+            moment *= 1 - momentum
+            moment += momentum * new
     out = c * (s * per_channel(weight, x))
     out += per_channel(bias, x)
-    return out, (c, s, variance)
+    return out, (c, s)
