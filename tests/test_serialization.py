@@ -1,5 +1,6 @@
-"""What is saved comes back the same, nothing in a file is ever run, and a file is whole or absent."""
+"""What is saved comes back the same, no file is ever run, and each is whole or absent."""
 
+import contextlib
 import json
 import math
 import os
@@ -90,7 +91,7 @@ def test_odd_names_come_back_or_are_refused(tmp_path, thing):
     try:
         save(thing, tmp_path / "a.npz")
     except (TypeError, ValueError) as error:
-        assert "save" in str(error) and not list(tmp_path.iterdir())
+        assert str(error).startswith("save: ") and not list(tmp_path.iterdir())
     else:
         assert equal(load(tmp_path / "a.npz"), thing)
 
@@ -262,27 +263,53 @@ def test_a_damaged_file_is_refused_or_unharmed(tmp_path):
 
 # A save that fails
 
-def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch):
-    save({"x": np.ones(3)}, tmp_path / "a.npz")
-    before = (tmp_path / "a.npz").read_bytes()
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """The system refuses to write more than `size` bytes to a file, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    def half(file, **arrays):
-        file.write(b"half of it")
+
+def only_the_old_file(folder, before):
+    return os.listdir(folder) == ["a.npz"] and (folder / "a.npz").read_bytes() == before
+
+
+@pytest.fixture
+def before(tmp_path):
+    save({"x": np.ones(3)}, tmp_path / "a.npz")
+    return (tmp_path / "a.npz").read_bytes()
+
+
+@pytest.mark.parametrize("numbers", [1000, 2_000_000])     # with and without a full buffer
+def test_a_full_disk_leaves_the_old_file(tmp_path, before, numbers):
+    with pytest.raises(OSError), files_of_at_most(4096):
+        save({"x": np.zeros(numbers)}, tmp_path / "a.npz")
+    assert only_the_old_file(tmp_path, before)
+
+
+@pytest.mark.parametrize("stop", [OSError(5, "input/output error"), KeyboardInterrupt()])
+def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch, before, stop):
+    def fail(*args):
         raise stop
 
-    for stop in (OSError(28, "No space left on device"), KeyboardInterrupt()):
+    for name in ("fsync", "replace"):
         with monkeypatch.context() as patch:
-            patch.setattr(serialization.np, "savez", half)
+            patch.setattr(serialization.os, name, fail)
             with pytest.raises(type(stop)):
                 save({"x": np.zeros(3)}, tmp_path / "a.npz")
-    with monkeypatch.context() as patch:
-        patch.setattr(serialization.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(5, "IO")))
-        with pytest.raises(OSError):
-            save({"x": np.zeros(3)}, tmp_path / "a.npz")
-    with pytest.raises(TypeError):
-        save({"x": np.zeros(3), "y": object()}, tmp_path / "a.npz")
-    assert os.listdir(tmp_path) == ["a.npz"]
-    assert (tmp_path / "a.npz").read_bytes() == before
+        assert only_the_old_file(tmp_path, before), name
+
+
+def test_a_refused_thing_leaves_the_old_file(tmp_path, before):
+    for wrong in (object(), np.array([None])):
+        with pytest.raises((TypeError, ValueError)):
+            save({"x": np.zeros(3), "y": wrong}, tmp_path / "a.npz")
+        assert only_the_old_file(tmp_path, before)
 
 
 def test_the_new_file_takes_the_place_only_when_it_is_whole(tmp_path):

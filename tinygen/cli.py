@@ -164,9 +164,9 @@ def compare(args):
     out, epochs = new_folder(args.out, "compare"), args.epochs
     if (out / "report.html").exists():
         raise InputError(f"{out} already holds a comparison; choose another --out")
-    args.epochs = epochs or (1 if args.quick else 3)
+    args.epochs = epochs or (5 if args.quick else 3)      # a quick one has few steps an epoch
     vae = start(args, "vae", data, out / "vae", architecture="conv")
-    args.epochs = epochs or (1 if args.quick else 2)
+    args.epochs = epochs or 2
     gan = start(args, "gan", data, out / "gan", architecture="conv")
     note = (f"Quick run: only {len(data.train):,} of the training images were used."
             if args.quick else "")

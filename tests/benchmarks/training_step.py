@@ -292,8 +292,8 @@ def engine_process(args):
         print(f"{name:8} {few:8.2f} ms at {batch:4}, {many:8.2f} ms at {4 * batch:4}: "
               f"{many / few:.2f} times", flush=True)
 
-    print("\nmicroseconds an operation in a chain of additions of 8 numbers, beyond NumPy's own "
-          "(about constant: the time is linear in the length)")
+    print("\noverhead of an operation, in microseconds: a chain of additions of 8 numbers, minus "
+          "NumPy's own\n(about the same for every length: time is linear in it)")
     for n in (10, 100, 1000, 10_000):
         forward, backward, plain = chain(n, 3 if args.quick else 9)
         print(f"length {n:6,}: overhead forward {forward - plain:.2f}, backward {backward:.2f}; "

@@ -34,8 +34,7 @@ def batch_norm_sums(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-
 def batch_norm_x(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
     c, s, sum_g, sum_gc = shared
     n = count(x, batch_dims(x))
-    scale = per_channel(weight, x) * s
-    return g * scale - (c * (scale * s * s * sum_gc / n) + scale * sum_g / n)
+    return (g - sum_g / n - c * (s * s * sum_gc / n)) * (per_channel(weight, x) * s)
 
 
 def batch_norm_weight(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):

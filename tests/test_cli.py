@@ -1,0 +1,471 @@
+"""The command line: every command on tiny data, and one sentence for whatever is wrong."""
+
+import csv
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinygen as tg
+from tinygen import cli, datasets, gan, report, vae
+from tinygen.backend import InputError
+
+ROOT = pathlib.Path(__file__).parent.parent
+TRAIN, TEST = 24, 12
+
+
+def write_idx(path, array):
+    header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.write_bytes(header + array.tobytes())
+
+
+def tiny_folder(path):
+    """A folder in MNIST's format, of images with one bright square each."""
+    path.mkdir()
+    rng = np.random.default_rng(0)
+    for name, n in (("train", TRAIN), ("t10k", TEST)):
+        images = rng.integers(30, size=(n, 28, 28), dtype=np.uint8)
+        for image, (i, j) in zip(images, rng.integers(20, size=(n, 2))):
+            image[i:i + 8, j:j + 8] = 255
+        write_idx(path / f"{name}-images-idx3-ubyte", images)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, with tiny data (as "tiny") beside it, and toy sets made small."""
+    tiny_folder(tmp_path / "tiny")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    for name in ("ring", "grid", "moons"):
+        monkeypatch.setattr(datasets, name, lambda n, draw=getattr(datasets, name): draw(n // 500))
+    monkeypatch.setattr(report, "MEASURED", 12)
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs a command line in this process: (status, standard output, standard error)."""
+    def run(*words):
+        try:
+            status = cli.main([str(word) for word in words])
+        except SystemExit as stop:
+            status = stop.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with finished runs, one epoch each: vae, gan, ring-vae."""
+    folder = tmp_path_factory.mktemp("runs")
+    data = tiny_folder(folder / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "ring", lambda n, draw=datasets.ring: draw(n // 500))
+        for model, name, source in [("vae", "vae", data), ("gan", "gan", data),
+                                    ("vae", "ring-vae", "ring")]:
+            cli.main(["train", model, "--data", str(source), "--epochs", "1", "--out",
+                      str(folder / name), "--architecture", "dense"])
+    return folder
+
+
+@pytest.fixture
+def copy(runs, here):
+    """Gives a copy of a finished run that may be changed."""
+    return lambda name: pathlib.Path(shutil.copytree(runs / name, here / name)).relative_to(here)
+
+
+def contents(folder):
+    """{relative path: digest} of all files in a folder, {path: None} of the folders in it."""
+    return {str(path.relative_to(folder)):
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+            for path in sorted(pathlib.Path(folder).rglob("*"))}
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def picture_size(path):
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+# Training
+
+@pytest.mark.parametrize("model, options", [
+    ("vae", []), ("vae", ["--architecture", "conv", "--latent-dim", "3"]),
+    ("gan", []), ("gan", ["--architecture", "dense", "--loss", "minimax", "--lr", "1e-3"])])
+def test_training_on_images(here, command, model, options):
+    status, said, _ = command("train", model, "--data", "../tiny", "--epochs", "2",
+                              "--batch-size", "16", "--seed", "5", "--out", "run", *options)
+    *told, last = said.splitlines()
+    assert status == 0 and [line.split(":")[0] for line in told] == ["epoch 1", "epoch 2"]
+    assert last.startswith("The run is in run: ") and last.endswith("tinygen sample run")
+    assert os.listdir() == ["run"]
+    assert [row["step"] for row in rows("run/history.csv")] == ["2", "4"]
+    assert picture_size("run/samples/epoch_002.png") == (3 * (8 * 29 - 1),) * 2
+    config = json.loads(pathlib.Path("run/config.json").read_text())
+    assert (config["model"], config["epochs"], config["batch_size"], config["seed"]) == (
+        model, 2, 16, 5)
+    assert (config["train_size"], config["test_size"]) == (TRAIN, TEST)
+    assert config["data"] == str(here.parent / "tiny") and config["quick"] is False
+    if options[2:] == ["--loss", "minimax", "--lr", "1e-3"]:
+        assert (config["loss"], config["lr"]) == ("minimax", 1e-3)
+    if "--latent-dim" in options:
+        assert (config["architecture"], config["latent_dim"]) == ("conv", 3)
+
+
+@pytest.mark.parametrize("model", ["vae", "gan"])
+@pytest.mark.parametrize("data", ["ring", "moons"])
+def test_training_on_points(here, command, model, data):
+    status, said, _ = command("train", model, "--data", data, "--epochs", "1")
+    assert status == 0 and f"runs/{model}-{data}" in said
+    run = here / "runs" / f"{model}-{data}"
+    assert len(rows(run / "history.csv")) == 1 and (run / "samples/epoch_001.png").exists()
+    assert json.loads((run / "config.json").read_text())["data"] == data
+    assert command("sample", run, "-n", 20)[0] == 0 and (run / "sample.png").exists()
+
+
+def test_every_run_gets_a_folder_of_its_own(here, command):
+    for _ in range(3):
+        command("train", "vae", "--data", "ring", "--epochs", "1")
+    assert sorted(os.listdir("runs")) == ["vae-ring", "vae-ring-2", "vae-ring-3"]
+    names = ["history.csv", "checkpoint.npz"]
+    found = [[contents(f"runs/{run}")[name] for name in names] for run in os.listdir("runs")]
+    assert [history for history, _ in found] == 3 * [found[0][0]]       # of the same seed
+    assert found == 3 * [found[0]]
+
+
+def test_the_config_holds_the_command_that_was_given(here, command):
+    words = ["train", "vae", "--data", "ring", "--epochs", "1", "--out", "run"]
+    command(*words)
+    assert json.loads(pathlib.Path("run/config.json").read_text())["command"] == words
+
+
+def test_quick_takes_few_examples(here, command, monkeypatch):
+    monkeypatch.setattr(cli, "QUICK", 12)
+    assert command("train", "vae", "--data", "../tiny", "--quick", "--out", "run")[0] == 0
+    config = json.loads(pathlib.Path("run/config.json").read_text())
+    assert (config["train_size"], config["test_size"], config["epochs"]) == (12, 2, 1)
+
+
+# Going on
+
+@pytest.mark.parametrize("model, data", [("vae", "ring"), ("gan", "../tiny"), ("vae", "../tiny")])
+def test_resume_ends_as_if_there_had_been_no_pause(here, command, monkeypatch, model, data):
+    given = ["train", model, "--data", data, "--seed", "2", "--architecture", "dense"]
+    command(*given, "--epochs", "2", "--out", "whole")
+    command(*given, "--epochs", "1", "--out", "paused")
+    monkeypatch.chdir(here.parent)      # the data is found from anywhere
+    status, said, _ = command("train", model, "--resume", "work/paused", "--epochs", "2")
+    assert status == 0 and "\nThe run is in work/paused: " in said
+    whole, paused = contents("work/whole"), contents("work/paused")
+    assert set(whole) == set(paused)
+    for name in ("history.csv", "samples/epoch_002.png", "checkpoint.npz"):
+        assert whole[name] == paused[name], name
+
+
+def test_resume_keeps_what_was_configured(copy, command):
+    run = copy("vae")
+    before = json.loads((run / "config.json").read_text())
+    assert command("train", "vae", "--resume", run, "--epochs", "2", "--lr", "5", "--seed", "9",
+                   "--latent-dim", "3")[0] == 0
+    assert len(rows(run / "history.csv")) == 2
+    after = json.loads((run / "config.json").read_text())
+    assert {**after, "epochs": 0} == {**before, "epochs": 0}
+
+
+def test_resume_without_a_run_starts_afresh_and_says_so(here, command):
+    (here / "empty").mkdir()
+    for folder in ("new", "empty"):
+        status, said, _ = command("train", "vae", "--data", "ring", "--epochs", "1",
+                                  "--resume", folder)
+        assert status == 0 and f"{folder} holds no run yet, so this starts afresh" in said
+        assert len(rows(f"{folder}/history.csv")) == 1
+    assert sorted(os.listdir()) == ["empty", "new"]
+
+
+def test_an_interrupt_tells_how_to_go_on(here, command, monkeypatch):
+    given = ["train", "vae", "--data", "../tiny", "--batch-size", "8", "--epochs", "2"]
+    command(*given, "--out", "whole")
+    step, count = vae.VAETraining.step, iter(range(100))
+
+    def interrupted(self, x):
+        if next(count) == 4:        # the second step of the second epoch
+            raise KeyboardInterrupt
+        return step(self, x)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vae.VAETraining, "step", interrupted)
+        status, said, error = command(*given, "--out", "run")
+    assert status == 130 and "epoch 1: " in said and "The run is in" not in said
+    last = error.splitlines()[-1]
+    assert last == ("tinygen train: stopped; run holds its last whole epoch; go on with: "
+                    "tinygen train vae --resume run")
+    assert "Traceback" not in error and len(rows("run/history.csv")) == 1
+    assert command(*last.split("tinygen ")[-1].split())[0] == 0     # what it says works
+    assert contents("run")["history.csv"] == contents("whole")["history.csv"]
+
+
+def test_an_interrupt_in_the_first_epoch(here, command, monkeypatch):
+    def interrupted(self, x):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gan.GANTraining, "step", interrupted)
+        status, _, error = command("train", "gan", "--data", "ring", "--epochs", "1", "--out", "r")
+    assert status == 130
+    assert error.splitlines()[-1] == ("tinygen train: stopped; r holds no whole epoch yet; "
+                                      "go on with: tinygen train gan --resume r")
+    status, said, _ = command("train", "gan", "--resume", "r")
+    assert status == 0 and len(rows("r/history.csv")) == 1
+    assert "starts afresh" in said
+
+
+def test_an_interrupt_outside_of_a_training(here, command, monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets, "load", interrupted)
+    assert command("train", "vae") == (130, "", "tinygen train: stopped\n")
+    assert os.listdir() == []
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_training_that_diverges(here, command):
+    status, said, error = command("train", "vae", "--data", "../tiny", "--lr", "1e30",
+                                  "--batch-size", "8", "--out", "run")
+    assert status == 2 and said == ""
+    last = error.splitlines()[-1]
+    assert last.startswith("tinygen train: step ") and "diverged; try a smaller --lr" in last
+    assert "Traceback" not in error
+
+
+# Using a run
+
+@pytest.mark.parametrize("name", ["vae", "gan", "ring-vae"])
+def test_sample(copy, command, name):
+    run = copy(name)
+    status, said, _ = command("sample", run)
+    assert (status, said) == (0, f"64 samples are in {run}/sample.png\n")
+    first = (run / "sample.png").read_bytes()
+    command("sample", run, "--out", "again.png")
+    command("sample", run, "--seed", "1", "--out", "other.png")
+    command("sample", run, "--temperature", "0.1", "--out", "cold.png")
+    status, said, _ = command("sample", run, "-n", "5", "--out", "five.png")
+    assert (status, said) == (0, "5 samples are in five.png\n")
+    files = [pathlib.Path(name).read_bytes() for name in ("again.png", "other.png", "cold.png")]
+    assert files[0] == first and len({*files}) == 3
+    if name != "ring-vae":
+        assert picture_size("five.png") == (3 * (5 * 29 - 1), 3 * 28)
+
+
+@pytest.mark.parametrize("n, shown", [(10, 10), (3, 3), (100, TEST)])
+def test_reconstruct(copy, command, n, shown):
+    run = copy("vae")
+    status, said, _ = command("reconstruct", run, "-n", n)
+    assert status == 0 and said.startswith(f"{shown} test images (above)")
+    columns, bands = min(shown, 10), -(-shown // 10)
+    assert picture_size(run / "reconstruct.png") == (
+        3 * (29 * columns - 1), 3 * (bands * 57 + (bands - 1) * 6))
+    assert command("reconstruct", run, "-n", n, "--out", "a.png")[0] == 0
+    assert pathlib.Path("a.png").read_bytes() == (run / "reconstruct.png").read_bytes()
+
+
+def test_compare_leaves_a_report(here, command):
+    status, said, _ = command("compare", "--data", "../tiny", "--epochs", "1", "--out", "both")
+    assert status == 0 and "The report is both/report.html: open it in a browser." in said
+    page = (here / "both" / "report.html").read_text(encoding="utf-8")
+    assert f"{TRAIN} training images" in page and "Quick run" not in page
+    for model in ("vae", "gan"):
+        assert len(rows(f"both/{model}/history.csv")) == 1
+        assert json.loads((here / "both" / model / "config.json").read_text())[
+            "architecture"] == "conv"
+        assert command("sample", f"both/{model}", "-n", "2")[0] == 0
+    before = contents("both")
+    status, said, error = command("compare", "--data", "../tiny", "--out", "both")
+    assert (status, said) == (2, "") and "both already holds a comparison" in error
+    assert contents("both") == before
+
+
+def test_a_quick_comparison_says_so(here, command, monkeypatch):
+    monkeypatch.setattr(cli, "QUICK", 18)
+    assert command("compare", "--data", "../tiny", "--quick")[0] == 0
+    page = (here / "runs" / "compare" / "report.html").read_text(encoding="utf-8")
+    assert "Quick run: only 18 of the training images were used." in page
+
+
+def test_check_prints_a_table(here, command):
+    status, said, _ = command("check", "add", "--cases", "3")
+    lines = said.splitlines()
+    assert status == 0 and lines[0].split() == ["operation", "argument", "order", "cases", "worst",
+                                                "error"]
+    assert {line.split()[0] for line in lines[1:]} == {"add"}
+    assert {line.split()[2] for line in lines[1:]} == {"1", "2"} and os.listdir() == []
+
+
+# Help, and whatever is wrong
+
+@pytest.mark.parametrize("words", [[], ["compare"], ["train"], ["sample"], ["reconstruct"],
+                                   ["check"]], ids=str)
+def test_help(here, command, words):
+    status, said, error = command(*words, "--help")
+    assert (status, error) == (0, "") and said.startswith(f"usage: {' '.join(['tinygen', *words])}")
+    assert "%(" not in said and os.listdir() == []
+
+
+def one_sentence(answer, *parts):
+    status, said, error = answer
+    assert (status, said) == (2, "") and error.endswith("\n") and error.count("\n") == 1, error
+    assert error.startswith("tinygen") and "Traceback" not in error
+    for part in parts:
+        assert part in error
+    return True
+
+
+WRONG = [
+    ([], "COMMAND"), (["tarin"], "invalid choice: 'tarin'"), (["train"], "model"),
+    (["train", "flow"], "invalid choice: 'flow'"), (["train", "vae", "--speed", "3"], "--speed"),
+    (["train", "vae", "--epochs", "-1"], "-1 is not a whole number of 1 or more"),
+    (["train", "vae", "--epochs", "0"], "0 is not a whole number of 1 or more"),
+    (["train", "vae", "--epochs", "1.5"], "'1.5' is not a whole number of 1 or more"),
+    (["train", "vae", "--epochs"], "--epochs"), (["train", "gan", "--batch-size", "0"], "0 is not"),
+    (["train", "vae", "--latent-dim", "0"], "--latent-dim"),
+    (["train", "vae", "--lr", "0"], "0 is not a number above 0"),
+    (["train", "vae", "--lr", "nan"], "nan is not a number above 0"),
+    (["train", "vae", "--lr", "inf"], "inf is not a number above 0"),
+    (["train", "vae", "--lr", "-1e-3"], "--lr"),
+    (["train", "vae", "--lr", "fast"], "'fast' is not a number above 0"),
+    (["train", "vae", "--seed", "-1"], "-1 is not a whole number of 0 or more"),
+    (["train", "gan", "--loss", "wasserstein"], "non-saturating"),
+    (["train", "vae", "--data", "missing", "--out", "run"], "'missing' is neither a name nor a"),
+    (["compare", "--data", "missing"], "'missing' is neither a name nor a folder"),
+    (["compare", "--data", "ring", "--out", "both"], "compare works on images"),
+    (["compare", "--epochs", "-3"], "-3 is not"), (["compare", "model"], "model"),
+    (["train", "vae", "--data", "ring", "--architecture", "conv", "--out", "run"],
+     "convolutional models are for images of 28 x 28"),
+    (["train", "gan", "--data", "moons", "--architecture", "conv"], "--architecture dense"),
+    (["sample", "missing"], "missing holds no run"), (["sample"], "run"),
+    (["sample", ".", "-n", "0"], "0 is not"), (["sample", ".", "--temperature", "nan"], "nan is"),
+    (["reconstruct", "missing"], "missing holds no run"),
+    (["check", "ad"], "ad: not known"), (["check", "add", "--cases", "0"], "0 is not"),
+]
+
+
+@pytest.mark.parametrize("words, part", WRONG, ids=lambda value: str(value)[:50])
+def test_what_is_wrong_is_told_in_a_sentence_and_nothing_is_written(here, command, words, part):
+    assert one_sentence(command(*words), part)
+    assert contents(here) == {}
+
+
+def test_an_out_that_holds_a_run_is_left_alone(copy, command):
+    run = copy("vae")
+    before = contents(run)
+    answer = command("train", "vae", "--data", "ring", "--out", run)
+    assert one_sentence(answer, "vae already holds a run", "--resume vae", "another --out")
+    assert contents(run) == before
+
+
+def test_an_out_that_is_a_file(here, command):
+    pathlib.Path("file").write_text("text")
+    for out in ("file", "file/below"):
+        assert one_sentence(command("train", "vae", "--data", "ring", "--out", out),
+                            "cannot be made")
+    assert contents(here).keys() == {"file"} and pathlib.Path("file").read_text() == "text"
+
+
+def test_resume_of_another_model(copy, command):
+    run = copy("vae")
+    before = contents(run)
+    assert one_sentence(command("train", "gan", "--resume", run), "vae is the run of a vae",
+                        "tinygen train vae --resume vae")
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize("file", ["config.json", "checkpoint.npz"])
+@pytest.mark.parametrize("words", [["sample"], ["reconstruct"], ["train", "vae", "--epochs", "2",
+                                                                 "--resume"]], ids=" ".join)
+def test_a_damaged_run(copy, command, file, words):
+    run = copy("vae")
+    (run / file).write_bytes((run / file).read_bytes()[:40])
+    before = contents(run)
+    assert one_sentence(command(*words, run), file)
+    assert contents(run) == before
+
+
+def test_a_run_whose_data_is_gone(copy, command):
+    run = copy("vae")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "data": "/gone"}))
+    assert one_sentence(command("reconstruct", run), "/gone")
+    assert one_sentence(command("train", "vae", "--resume", run, "--epochs", "2"), "/gone")
+    assert command("sample", run)[0] == 0       # which needs no data
+
+
+@pytest.mark.parametrize("name, part", [
+    ("gan", "is a GAN, which has no encoder"), ("ring-vae", "was trained on points")])
+def test_what_cannot_be_reconstructed(copy, command, name, part):
+    run = copy(name)
+    assert one_sentence(command("reconstruct", run), part)
+    assert not (run / "reconstruct.png").exists()
+
+
+@pytest.mark.parametrize("words", ["sample", "reconstruct"])
+def test_a_picture_that_cannot_be_written(copy, command, words):
+    run = copy("vae")
+    assert one_sentence(command(words, run, "--out", "missing/a.png"), "missing/a.png")
+    assert one_sentence(command(words, run, "--out", run), "vae")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), ValueError("a bug"), KeyError("a bug")])
+def test_a_bug_keeps_its_traceback(here, monkeypatch, error):
+    assert not isinstance(error, InputError)
+
+    def broken(self, x):
+        raise error
+
+    monkeypatch.setattr(vae.VAETraining, "step", broken)
+    with pytest.raises(type(error), match="a bug"):
+        cli.main(["train", "vae", "--data", "ring", "--epochs", "1", "--out", "run"])
+
+
+# The same in a process of its own
+
+def in_a_process(*words, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-m", "tinygen", *words], env=environment,
+                          capture_output=True, text=True, **options)
+
+
+def test_the_module_is_the_command(here):
+    done = in_a_process("train", "vae", "--data", "../tiny", "--epochs", "1", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert first.startswith("epoch 1: train_loss ") and last.startswith("The run is in run: ")
+    config = json.loads(pathlib.Path("run/config.json").read_text())
+    assert config["command"] == ["train", "vae", "--data", "../tiny", "--epochs", "1",
+                                 "--out", "run"]
+    before = contents("run")
+    tg.manual_seed(5)       # nothing that was drawn before matters
+    cli.main(config["command"][:-1] + ["again"])
+    assert contents("again")["history.csv"] == before["history.csv"]
+
+
+def test_a_process_ends_with_the_status_and_one_sentence(here):
+    done = in_a_process("sample", "nowhere")
+    assert one_sentence((done.returncode, done.stdout, done.stderr), "nowhere holds no run")
+    done = in_a_process("train", "vae", "--epochs", "-1")
+    assert one_sentence((done.returncode, done.stdout, done.stderr), "-1 is not a whole number")
+    assert os.listdir() == []

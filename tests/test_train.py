@@ -1,0 +1,430 @@
+"""The training loop: what a run leaves behind, the same twice, and the same after a pause."""
+
+import csv
+import hashlib
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinygen as tg
+from tinygen import datasets, serialization, train
+from tinygen.backend import InputError
+from tinygen.serialization import load, save
+
+KINDS = ["vae", "gan", "dcgan", "points vae", "points gan"]
+
+
+def dataset(kind):
+    """20 training and 6 test examples: images of 4 x 4, of 28 x 28 for DCGAN, or points."""
+    rng = np.random.default_rng(0)
+    shape = (2,) if "points" in kind else (1, 28, 28) if kind == "dcgan" else (1, 4, 4)
+    return datasets.Dataset("noise", *[rng.random((n, *shape), np.float32) for n in (20, 6)])
+
+
+def config_of(kind, data, **options):
+    model = "vae" if "vae" in kind else "gan"
+    architecture = "conv" if kind == "dcgan" else "dense"
+    config = train.defaults(model, data, architecture, latent_dim=2, **options)
+    return {**config, "epochs": 2, "batch_size": 8, "seed": 3}
+
+
+def go(kind, out, epochs=2, data=None, change=lambda training: None, progress=False, **options):
+    """Start a run in `out`, or go on with it, as the command line does."""
+    data = data or dataset(kind)
+    config = config_of(kind, data, **options)
+    if not (out / "config.json").exists():
+        train.start_run(out, config)
+    tg.manual_seed(config["seed"])
+    training = train.build(config)
+    change(training)
+    return training, train.fit(training, data, out, epochs, 8, progress)
+
+
+def result(out):
+    """What must not depend on when and how often a run was interrupted: {file: its contents}."""
+    paths = [out / "history.csv", out / "checkpoint.npz", *sorted((out / "samples").iterdir())]
+    return {path.name: path.read_text() if path.suffix == ".csv" else
+            hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# What a run leaves behind
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_folder_of_a_run(tmp_path, kind):
+    training, (history, timing) = go(kind, tmp_path / "run")
+    out = tmp_path / "run"
+    assert sorted(os.listdir(out)) == ["checkpoint.npz", "config.json", "history.csv", "samples",
+                                       "timing.csv"]
+    assert sorted(os.listdir(out / "samples")) == ["epoch_001.png", "epoch_002.png"]
+    with Image.open(out / "samples" / "epoch_002.png") as image:
+        image.load()
+    table = rows(out / "history.csv")
+    assert list(table[0])[:4] == ["epoch", "step", "train_loss", "test_loss"]
+    assert [(row["epoch"], row["step"]) for row in table] == [("1", "3"), ("2", "6")]
+    assert not [name for name in table[0] if "time" in name or "second" in name]
+    assert all(math.isfinite(float(value)) for row in table for value in row.values())
+    assert [{name: float(value) for name, value in row.items()} for row in table] == history
+    assert list(rows(out / "timing.csv")[0]) == ["epoch", "seconds"]
+    assert [row["epoch"] for row in timing] == [1, 2] and all(r["seconds"] >= 0 for r in timing)
+    assert not training.model.training      # ready to draw samples
+    parts = {"vae": {"elbo", "recon", "kl"}, "gan": {"value", "d_real", "d_fake"}}[kind[-3:]]
+    assert {f"{split}_{part}" for split in ("train", "test") for part in parts} <= set(table[0])
+
+
+def test_what_the_config_says(tmp_path):
+    config = config_of("gan", dataset("gan"))
+    train.start_run(tmp_path / "a" / "b", config)
+    found = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
+    assert {name: found[name] for name in config} == config and found["seed"] == 3
+    assert found["versions"]["numpy"] == np.__version__ and set(found["versions"]) >= {"python"}
+    assert found["threads"] >= 1 and train.read_config(tmp_path / "a" / "b") == found
+
+
+@pytest.mark.parametrize("kind, expected", [
+    ("vae", {"architecture": "dense", "latent_dim": 20, "lr": 1e-3, "likelihood": "bernoulli"}),
+    ("points vae", {"architecture": "dense", "latent_dim": 2, "lr": 1e-3,
+                    "likelihood": "gaussian"}),
+    ("dcgan", {"architecture": "conv", "latent_dim": 100, "lr": 2e-4, "loss": "non-saturating"}),
+    ("points gan", {"architecture": "dense", "latent_dim": 2, "lr": 2e-4,
+                    "loss": "non-saturating"})])
+def test_what_is_chosen_where_nothing_is_said(kind, expected):
+    data, model = dataset(kind), kind[-3:]
+    assert train.defaults(model, data) == {"model": model, "shape": list(data.shape), **expected}
+    chosen = train.defaults(model, data, "dense", 5, 0.5)
+    assert (chosen["architecture"], chosen["latent_dim"], chosen["lr"]) == ("dense", 5, 0.5)
+
+
+def test_a_row_is_an_average_over_examples():
+    """20 examples in batches of 8 make 8, 8 and 4, and the last batch counts for less."""
+    figures = [{"size": 8, "loss": 1.0}, {"size": 8, "loss": 2.0}, {"size": 4, "loss": 6.0}]
+    assert train.average(figures) == {"loss": (8 + 16 + 24) / 20}
+
+
+def test_every_example_is_seen_once_an_epoch_in_a_new_order(tmp_path):
+    seen, data = [], dataset("vae")
+
+    def watch(training):
+        step = training.step
+        training.step = lambda x: seen.append(x.numpy().copy()) or step(x)
+
+    go("vae", tmp_path / "run", data=data, change=watch)
+    epochs = [np.concatenate(seen[:3]), np.concatenate(seen[3:])]
+    assert [len(x) for x in seen] == [8, 8, 4, 8, 8, 4]
+    for epoch in epochs:
+        assert np.array_equal(np.sort(epoch.reshape(20, -1), axis=0),
+                              np.sort(data.train.reshape(20, -1), axis=0))
+    assert not np.array_equal(*epochs)
+
+
+def test_a_gan_is_shown_images_from_minus_one_to_one(tmp_path):
+    low = []
+
+    def watch(training):
+        step = training.step
+        training.step = lambda x: low.append(x.numpy().min()) or step(x)
+
+    go("gan", tmp_path / "run", epochs=1, change=watch)
+    assert -1 <= min(low) < -0.9
+
+
+def test_the_model_learns_in_training_mode_and_is_measured_without(tmp_path):
+    modes = []
+
+    def watch(training):
+        step, evaluate = training.step, training.evaluate
+        training.step = lambda x: modes.append(training.model.training) or step(x)
+        training.evaluate = lambda x: modes.append(training.model.training) or evaluate(x)
+
+    go("dcgan", tmp_path / "run", change=watch)
+    assert modes == [True, True, True, False] * 2
+
+
+def test_the_picture_is_of_the_same_points_after_every_epoch(tmp_path):
+    training, _ = go("vae", tmp_path / "run", lr=1e-12)
+    samples = tmp_path / "run" / "samples"
+    assert (samples / "epoch_001.png").read_bytes() == (samples / "epoch_002.png").read_bytes()
+
+
+def test_progress_is_told_or_not(tmp_path, capsys):
+    go("vae", tmp_path / "a", progress=False)
+    assert capsys.readouterr() == ("", "")
+    go("vae", tmp_path / "b", progress=True)
+    said = "".join(capsys.readouterr())
+    assert "epoch 1: train_loss" in said and "epoch 2: train_loss" in said
+    assert result(tmp_path / "a") == result(tmp_path / "b")
+
+
+# The same twice
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_gives_the_same_history_and_checkpoint(tmp_path, kind):
+    for name in "ab":
+        go(kind, tmp_path / name)
+    a, b = result(tmp_path / "a"), result(tmp_path / "b")
+    assert a["history.csv"] == b["history.csv"]
+    assert a == b
+
+
+def test_another_seed_gives_another_history(tmp_path, monkeypatch):
+    go("vae", tmp_path / "a")
+    monkeypatch.setattr(tg, "manual_seed", lambda seed: None)
+    go("vae", tmp_path / "b")
+    assert rows(tmp_path / "a" / "history.csv") != rows(tmp_path / "b" / "history.csv")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_paused_ends_as_one_that_did_not(tmp_path, kind):
+    _, (history, timing) = go(kind, tmp_path / "whole")
+    go(kind, tmp_path / "paused", epochs=1)
+    tg.randn(5)         # what happens in between does not matter
+    _, (resumed, resumed_timing) = go(kind, tmp_path / "paused")
+    assert resumed == history
+    assert [row["epoch"] for row in timing] == [row["epoch"] for row in resumed_timing] == [1, 2]
+    assert [row["epoch"] for row in rows(tmp_path / "paused" / "timing.csv")] == ["1", "2"]
+    a, b = result(tmp_path / "whole"), result(tmp_path / "paused")
+    assert a["history.csv"] == b["history.csv"]
+    assert a == b
+
+
+def test_a_run_that_is_done_is_left_as_it_is(tmp_path):
+    go("vae", tmp_path / "run")
+    before = result(tmp_path / "run")
+    for epochs in (2, 1):
+        _, (history, timing) = go("vae", tmp_path / "run", epochs=epochs)
+        assert len(history) == len(timing) == 2 and result(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("kind", ["vae", "dcgan", "points gan"])
+def test_a_run_can_be_loaded(tmp_path, kind):
+    training, _ = go(kind, tmp_path / "run")
+    tg.manual_seed(11)
+    expected = training.model.sample(5).numpy()
+    loaded, config = train.load_run(tmp_path / "run")
+    tg.manual_seed(11)
+    assert np.array_equal(loaded.model.sample(5).numpy(), expected)
+    assert config["model"] == kind[-3:] and not loaded.model.training
+    state = training.model.state_dict()
+    assert {n: t.numpy().tolist() for n, t in loaded.model.state_dict().items()} == {
+        n: t.numpy().tolist() for n, t in state.items()}
+
+
+# Interruptions
+
+def at_step(number, act):
+    """A change of a training: in its step `number`, counted from 1, `act` gives the figures."""
+    def change(training):
+        step, count = training.step, iter(range(1, 1000))
+
+        def changed(x):
+            figures = step(x)
+            return act(figures) if next(count) == number else figures
+
+        training.step = changed
+    return change
+
+
+def interrupt(*args):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["vae", "dcgan"])
+def test_an_interrupt_keeps_the_last_whole_epoch(tmp_path, kind):
+    go(kind, tmp_path / "whole")
+    go(kind, tmp_path / "one", epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        go(kind, tmp_path / "run", change=at_step(5, interrupt))
+    assert result(tmp_path / "run")["history.csv"] == result(tmp_path / "one")["history.csv"]
+    assert load(tmp_path / "run" / "checkpoint.npz")["epoch"] == 1
+    go(kind, tmp_path / "run")
+    a, b = result(tmp_path / "whole"), result(tmp_path / "run")
+    assert a["history.csv"] == b["history.csv"]
+    assert a == b
+
+
+@pytest.mark.parametrize("write", range(1, 7))
+def test_an_interrupt_while_the_results_are_written(tmp_path, monkeypatch, write):
+    """Each file in turn is the one that the interrupt meets, and going on always mends it."""
+    go("vae", tmp_path / "whole")
+    count, replace = iter(range(100)), os.replace
+    train.start_run(tmp_path / "run", config_of("vae", dataset("vae")))
+    with monkeypatch.context() as patch:
+        patch.setattr(serialization.os, "replace", lambda *paths: (
+            interrupt() if next(count) == write - 1 else replace(*paths)))
+        with pytest.raises(KeyboardInterrupt):
+            go("vae", tmp_path / "run")
+    go("vae", tmp_path / "run")
+    a, b = result(tmp_path / "whole"), result(tmp_path / "run")
+    assert a["history.csv"] == b["history.csv"]
+    assert len(rows(tmp_path / "run" / "timing.csv")) == 2
+    assert not list((tmp_path / "run").glob("*.part"))
+
+
+def test_an_interrupt_in_the_first_epoch_leaves_a_run_that_can_start(tmp_path):
+    go("vae", tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        go("vae", tmp_path / "run", change=at_step(2, interrupt))
+    assert sorted(os.listdir(tmp_path / "run")) == ["config.json", "samples"]
+    go("vae", tmp_path / "run")
+    assert result(tmp_path / "run")["history.csv"] == result(tmp_path / "whole")["history.csv"]
+
+
+# A training that diverges
+
+@pytest.mark.parametrize("kind", ["vae", "points vae", "gan", "points gan"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_huge_learning_rate_stops_with_a_sentence(tmp_path, kind):
+    with pytest.raises(InputError, match="diverged; try a smaller --lr") as caught:
+        go(kind, tmp_path / "run", lr=1e30)
+    assert "epoch 1" in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "checkpoint.npz").exists()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_diverging_keeps_the_last_checkpoint(tmp_path, value):
+    go("vae", tmp_path / "one", epochs=1)
+    with pytest.raises(InputError, match="step 2 of epoch 2 gave .*: the training has diverged"):
+        go("vae", tmp_path / "run", change=at_step(5, lambda figures: {**figures, "kl": value}))
+    assert result(tmp_path / "run")["history.csv"] == result(tmp_path / "one")["history.csv"]
+    assert load(tmp_path / "run" / "checkpoint.npz")["epoch"] == 1
+    train.load_run(tmp_path / "run")
+
+
+def test_diverging_in_the_last_step_of_an_epoch(tmp_path):
+    """The figures of a step are from before its update, so only the evaluation meets it."""
+    def spoil(training):
+        step, count = training.step, iter(range(1, 100))
+
+        def changed(x):
+            figures = step(x)
+            if next(count) == 6:
+                training.model.parameters()[0].data[...] = np.nan
+            return figures
+
+        training.step = changed
+
+    with pytest.raises(InputError, match="epoch 2.*diverged"):
+        go("vae", tmp_path / "run", change=spoil)
+    assert load(tmp_path / "run" / "checkpoint.npz")["epoch"] == 1
+    assert len(rows(tmp_path / "run" / "history.csv")) == 1
+
+
+# What cannot be used
+
+def test_a_folder_with_a_run_is_left_alone(tmp_path):
+    go("vae", tmp_path / "run", epochs=1)
+    before = {**result(tmp_path / "run"), "c": (tmp_path / "run" / "config.json").read_bytes()}
+    with pytest.raises(InputError, match=r"already holds a run; go on with it by --resume .*run"):
+        train.start_run(tmp_path / "run", config_of("gan", dataset("gan")))
+    assert before == {**result(tmp_path / "run"),
+                      "c": (tmp_path / "run" / "config.json").read_bytes()}
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("text")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match="file.* cannot be made .*; choose another --out"):
+            train.start_run(out, {})
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_convolutions_are_for_images_of_one_size():
+    data = dataset("vae")
+    for model in ("vae", "gan"):
+        with pytest.raises(InputError, match=r"28 x 28, but the data has shape \(1, 4, 4\)"):
+            train.build(train.defaults(model, data, architecture="conv"))
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty", "file"])
+def test_a_folder_without_a_run(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(InputError, match=f"{folder} holds no run: there is no config.json in it"):
+        train.load_run(tmp_path / folder)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("train") / "run"
+    tg.manual_seed(0)
+    go("vae", out, epochs=1)
+    return out
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of a finished run of a VAE, to be damaged."""
+    for name in ("config.json", "checkpoint.npz"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    return tmp_path
+
+
+CONFIGS = {
+    "truncated": lambda text: text[:50], "empty": lambda text: "", "binary": lambda text: b"\xff\0",
+    "a list": lambda text: "[]", "a number": lambda text: "3", "nothing in it": lambda text: "{}",
+    "no shape": lambda text: text.replace('"shape"', '"form"')}
+
+
+@pytest.mark.parametrize("damage", CONFIGS)
+def test_a_broken_config(run, damage):
+    path = run / "config.json"
+    broken = CONFIGS[damage](path.read_text())
+    path.write_bytes(broken if isinstance(broken, bytes) else broken.encode())
+    with pytest.raises(InputError) as caught:
+        train.load_run(run)
+    assert "config.json" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def change_checkpoint(path, change):
+    checkpoint = load(path)
+    change(checkpoint)
+    save(checkpoint, path)
+
+
+CHECKPOINTS = {
+    "missing": lambda path: path.unlink(),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:500]),
+    "text": lambda path: path.write_text("no checkpoint"),
+    "another thing": lambda path: save([1, 2], path),
+    "without a model": lambda path: change_checkpoint(path, lambda c: c.pop("model")),
+    "of another model": lambda path: change_checkpoint(
+        path, lambda c: c["model"].update({"encoder.1.weight": np.zeros((2, 3), np.float32)})),
+    "of another optimiser": lambda path: change_checkpoint(
+        path, lambda c: c["optimizers"][0]["state"].update({"99": {"step": 1}})),
+}
+
+
+@pytest.mark.parametrize("damage", CHECKPOINTS)
+def test_a_broken_checkpoint(run, damage):
+    CHECKPOINTS[damage](run / "checkpoint.npz")
+    with pytest.raises(InputError) as caught:
+        train.load_run(run)
+    assert "checkpoint.npz" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", sorted(set(CHECKPOINTS) - {"missing"}))
+def test_a_broken_checkpoint_stops_a_resumed_run(run, damage):
+    CHECKPOINTS[damage](run / "checkpoint.npz")
+    before = (run / "checkpoint.npz").read_bytes()
+    with pytest.raises(InputError, match="checkpoint.npz"):
+        go("vae", run)
+    assert (run / "checkpoint.npz").read_bytes() == before and not (run / "history.csv").exists()
+
+
+@pytest.mark.parametrize("said, expected", [({}, None), ({"OMP_NUM_THREADS": "3"}, 3),
+                                            ({"OMP_NUM_THREADS": "3,2"}, 3),
+                                            ({"OPENBLAS_NUM_THREADS": "2"}, 2)])
+def test_threads(monkeypatch, said, expected):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert train.environment()["threads"] == (expected or len(os.sched_getaffinity(0)))
