@@ -250,7 +250,7 @@ def test_a_damaged_file_is_refused_or_unharmed(tmp_path):
     save(thing, tmp_path / "a.npz")
     whole = (tmp_path / "a.npz").read_bytes()
     rng, caught = np.random.default_rng(0), 0
-    for place in rng.integers(len(whole), size=600):
+    for place in rng.integers(len(whole), size=300):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << rng.integers(8)
         (tmp_path / "a.npz").write_bytes(damaged)
@@ -258,7 +258,7 @@ def test_a_damaged_file_is_refused_or_unharmed(tmp_path):
             assert equal(load(tmp_path / "a.npz"), thing)
         except InputError:
             caught += 1
-    assert caught > 200
+    assert caught > 100
 
 
 # A save that fails

@@ -127,8 +127,9 @@ def start(args, model, data, out, **choices):
         **train.defaults(model, data, lr=args.lr, **choices),
         "data": args.data if named else str(pathlib.Path(args.data).resolve()),
         "quick": args.quick, "train_size": len(data.train), "test_size": len(data.test),
-        "epochs": args.epochs, "seed": args.seed, "command": sys.argv[1:],
+        "epochs": args.epochs, "seed": args.seed, "command": args.words,
         "batch_size": args.batch_size or ((64 if model == "gan" else 128) if image else 256)}
+    train.build(config)         # what cannot be built leaves no folder
     train.start_run(out, config)
     return run_to_end(out, config, data)
 
@@ -182,6 +183,8 @@ def train_model(args):
             raise InputError(f"{out} is the run of a {config['model']}; "
                              f"use tinygen train {config['model']} --resume {out}")
         config["epochs"] = args.epochs or config["epochs"]
+        if not (out / "checkpoint.npz").exists():
+            print(f"{out} holds no whole epoch yet, so this starts afresh.")
         backend.manual_seed(config["seed"])
         data = load_data(config["data"], config["quick"])
         run_to_end(out, config, data)
@@ -240,10 +243,17 @@ def check(args):
 
 def main(argv=None):
     args = parser().parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else list(argv)
     try:
         return args.function(args) or 0
     except InputError as error:
         print(f"tinygen {args.command}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"tinygen {args.command}: {error.filename} cannot be written or read "
+              f"({error.strerror}); choose another path", file=sys.stderr)
         return 2
     except Stopped as stopped:
         print(f"tinygen {args.command}: {stopped}", file=sys.stderr)

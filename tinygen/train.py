@@ -56,7 +56,7 @@ def environment():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or cores
     versions = {"python": platform.python_version(), "numpy": np.__version__}
-    return {"versions": versions, "threads": int(threads)}
+    return {"versions": versions, "threads": int(str(threads).split(",")[0])}
 
 
 def start_run(out, config):
@@ -73,33 +73,56 @@ def start_run(out, config):
     return out
 
 
+NEEDED = {"model", "architecture", "shape", "latent_dim", "lr", "epochs", "batch_size", "seed"}
+
+
 def read_config(run):
     """The config of the run in the folder `run`."""
     path = pathlib.Path(run) / "config.json"
     try:
-        return json.loads(path.read_text())
+        config = json.loads(path.read_text())
     except OSError:
         raise InputError(f"{run} holds no run: there is no config.json in it; pass the folder "
                          "that 'tinygen train ... --out' has made") from None
     except ValueError:
         raise InputError(f"{path} is not valid JSON; restore it from a copy, "
                          "or train again") from None
+    if not isinstance(config, dict) or not NEEDED <= set(config):
+        raise InputError(f"{path} is not the config of a run of tinygen; restore it from a copy, "
+                         "or train again")
+    return config
 
 
 def load_run(run):
     """(training, config) of a run, finished or interrupted, with its last checkpoint's weights."""
     config = read_config(run)
     training = build(config)
-    restore(training, load(pathlib.Path(run) / "checkpoint.npz"))
+    restore(training, pathlib.Path(run) / "checkpoint.npz")
     training.model.eval()
     return training, config
 
 
-def restore(training, checkpoint):
-    """Put a checkpoint's weights and optimiser states back."""
-    training.model.load_state_dict(checkpoint["model"])
-    for optimizer, state in zip(training.optimizers, checkpoint["optimizers"]):
-        optimizer.load_state_dict(state)
+def restore(training, path):
+    """Put a checkpoint's weights and optimiser states back. Returns the checkpoint."""
+    checkpoint = load(path)
+    try:
+        training.model.load_state_dict(checkpoint["model"])
+        for optimizer, state in zip(training.optimizers, checkpoint["optimizers"]):
+            optimizer.load_state_dict(state)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not the checkpoint of this run ({error}); "
+                         "restore it from a copy, or train again") from None
+    return checkpoint
+
+
+def read_timing(path):
+    """The rows of timing.csv, as many as there are."""
+    try:
+        with open(path, newline="") as file:
+            return [{"epoch": int(row["epoch"]), "seconds": float(row["seconds"])}
+                    for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        return []
 
 
 def fit(training, data, out, epochs, batch_size, progress=True):
@@ -114,10 +137,9 @@ def fit(training, data, out, epochs, batch_size, progress=True):
     history, timing, first = [], [], 1
     points = creation.randn(64 if data.is_images else 2000, model.latent_dim)
     if (out / "checkpoint.npz").exists():
-        checkpoint = load(out / "checkpoint.npz")
-        restore(training, checkpoint)
-        history, timing = checkpoint["history"], checkpoint["timing"]
-        first = checkpoint["epoch"] + 1
+        checkpoint = restore(training, out / "checkpoint.npz")
+        history, first = checkpoint["history"], checkpoint["epoch"] + 1
+        timing = read_timing(out / "timing.csv")[:first - 1]
         points = creation.tensor(checkpoint["points"])
         backend.generator.bit_generator.state = checkpoint["generator"]
     train = DataLoader(training.from_data(data.train), batch_size, shuffle=True)
@@ -130,24 +152,25 @@ def fit(training, data, out, epochs, batch_size, progress=True):
         with bar:
             for x in bar:
                 figures.append({"size": len(x), **training.step(x)})
-                check_finite(figures, epoch)
+                check_finite(figures[-1], f"step {len(figures)} of epoch {epoch}")
                 if len(figures) % 20 == 0:
                     recent = average(figures[-20:])
                     bar.set_postfix({name: f"{value:.4g}" for name, value in recent.items()})
         seconds = time.perf_counter() - start
         model.eval()
         measured = average([{"size": len(x), **training.evaluate(x)} for x in test])
+        check_finite(measured, f"the evaluation after epoch {epoch}")
         history.append(history_row(epoch, epoch * len(train), average(figures), measured))
         timing.append({"epoch": epoch, "seconds": round(seconds, 3)})
         samples = training.to_data(model.sample(len(points), z=points)).numpy()
         plots.save_samples(samples, data.train, out / "samples" / f"epoch_{epoch:03d}.png")
+        write_csv(out / "timing.csv", timing)
+        write_csv(out / "history.csv", history)
         save({"epoch": epoch, "model": model.state_dict(), "points": points,
               "optimizers": [optimizer.state_dict() for optimizer in training.optimizers],
               "generator": backend.generator.bit_generator.state,
-              "history": history, "timing": timing},
+              "history": history},
              out / "checkpoint.npz")
-        write_csv(out / "history.csv", history)
-        write_csv(out / "timing.csv", timing)
         if progress:
             row = ", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()
                             if name not in ("epoch", "step"))
@@ -169,10 +192,10 @@ def average(figures):
             for name in figures[0] if name != "size"}
 
 
-def check_finite(figures, epoch):
+def check_finite(figures, where):
     """A loss that is not a number stops the training, before it spoils the last good checkpoint."""
-    if not all(math.isfinite(value) for value in figures[-1].values()):
-        raise InputError(f"step {len(figures)} of epoch {epoch} gave {figures[-1]}: the training "
+    if not all(math.isfinite(value) for value in figures.values()):
+        raise InputError(f"{where} gave {figures}: the training "
                          "has diverged; try a smaller --lr (the last good checkpoint is kept)")
 
 
