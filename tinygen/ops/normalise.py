@@ -16,34 +16,35 @@ def per_channel(v, x):
     return reshape(v, (1, -1) + (1,) * (x.ndim - 2))
 
 
-def centre(x, eps):
-    """x - mean, 1 / sqrt(variance + eps) and the variance, over the batch, per channel."""
+def normalise(x, eps):
+    """(x - mean) / std, 1 / std and the variance, over the batch, per channel."""
     centred = x - mean(x, batch_dims(x), True)
     variance = mean(centred * centred, batch_dims(x), True)
-    return centred, 1 / sqrt(variance + eps), variance
+    scale = 1 / sqrt(variance + eps)
+    return centred * scale, scale, variance
 
 
-# With c = x - mean(x), s = 1 / std and y = w s c + b, over n numbers a channel:
-#     dx = w s (g - sum(g) / n - s^2 c sum(g c) / n),   dw = s sum(g c),   db = sum(g).
+# With u = (x - mean) / std and y = w u + b, over n numbers a channel:
+#     dx = w / std (g - sum(g) / n - u sum(g u) / n),   dw = sum(g u),   db = sum(g).
 def batch_norm_sums(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
-    """c, s, sum(g) and sum(g c)."""
-    c, s = kept or centre(x, eps)[:2]
-    return c, s, sum(g, batch_dims(x), True), sum(g * c, batch_dims(x), True)
+    """u, 1 / std, sum(g) and sum(g u)."""
+    u, scale = kept or normalise(x, eps)[:2]
+    return u, scale, sum(g, batch_dims(x), True), sum(g * u, batch_dims(x), True)
 
 
 def batch_norm_x(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
-    c, s, sum_g, sum_gc = shared
+    u, scale, sum_g, sum_gu = shared
     n = count(x, batch_dims(x))
-    return (g - sum_g / n - c * (s * s * sum_gc / n)) * (per_channel(weight, x) * s)
+    return (g - sum_g / n - u * (sum_gu / n)) * (per_channel(weight, x) * scale)
 
 
 def batch_norm_weight(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
-    c, s, sum_g, sum_gc = shared
-    return reshape(s * sum_gc, weight.shape)
+    u, scale, sum_g, sum_gu = shared
+    return reshape(sum_gu, weight.shape)
 
 
 def batch_norm_bias(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
-    c, s, sum_g, sum_gc = shared
+    u, scale, sum_g, sum_gu = shared
     return reshape(sum_g, bias.shape)
 
 
@@ -54,13 +55,13 @@ def batch_norm(x, weight, bias, running=None, momentum=0.1, eps=1e-5):
     x is (N, C) or (N, C, ...), weight and bias are (C,). `running` is a pair of arrays (mean and
     unbiased variance, each (C,)) that move by `momentum` towards this batch's, in place.
     """
-    c, s, variance = centre(x, eps)
+    u, scale, variance = normalise(x, eps)
     if running is not None:
         n = x.size // x.shape[1]
         batch_mean = x.mean(axis=batch_dims(x))
         for moment, new in zip(running, (batch_mean, variance.reshape(-1) * (n / (n - 1)))):
             moment *= 1 - momentum
             moment += momentum * new
-    out = c * (s * per_channel(weight, x))
+    out = u * per_channel(weight, x)
     out += per_channel(bias, x)
-    return out, (c, s)
+    return out, (u, scale)
