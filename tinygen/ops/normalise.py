@@ -19,6 +19,7 @@ def per_channel(v, x):
 def normalise(x, eps):
     """(x - mean) / std, 1 / std and the variance, over the batch, per channel."""
     centred = x - mean(x, batch_dims(x), True)
+    centred = centred - mean(centred, batch_dims(x), True)    # what rounding the mean has left
     variance = mean(centred * centred, batch_dims(x), True)
     scale = 1 / sqrt(variance + eps)
     return centred * scale, scale, variance
