@@ -1,8 +1,8 @@
 """Floor 2: every primitive, each with its derivative rules directly above it.
 
 Read the files in this order; each uses only the ones before it: `shapes` (how gradients are
-stretched and summed), `elementwise`, `reductions`, `matrix` (matrix products), `indexing`, and
-`methods`, which hands all of them to `Tensor` as operators and methods.
+stretched and summed), `elementwise`, `reductions`, `matrix` (matrix products), `indexing`,
+`normalise`, and `methods`, which hands all of them to `Tensor` as operators and methods.
 """
 
 from .shapes import (cat, chunk, copy, expand, flatten, flip, pad, permute, reshape, split, squeeze,
