@@ -63,15 +63,13 @@ def conv_transpose2d(x, weight, stride=(1, 1), padding=(0, 0), output_padding=(0
     return y
 
 
-def conv2d_weight(x, y, kernel, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+def conv2d_weight(x, y, kernel, stride=(1, 1), padding=(0, 0), dilation=(1, 1)):
     """How <conv2d(x, weight), y> changes with each weight: x (N, C, H, W), y (N, O, oh, ow)."""
     (images, inputs, height, width), (_, outputs, oh, ow) = x.shape, y.shape
-    channels = inputs // groups
-    weight = np.zeros((outputs, channels, *kernel))
+    weight = np.zeros((outputs, inputs, *kernel))
     for n in range(images):
         for o in range(outputs):
-            group = o // (outputs // groups)
-            for c in range(channels):
+            for c in range(inputs):
                 for u in range(kernel[0]):
                     for v in range(kernel[1]):
                         for i in range(oh):
@@ -79,8 +77,7 @@ def conv2d_weight(x, y, kernel, stride=(1, 1), padding=(0, 0), dilation=(1, 1), 
                                 row = stride[0] * i + dilation[0] * u - padding[0]
                                 column = stride[1] * j + dilation[1] * v - padding[1]
                                 if 0 <= row < height and 0 <= column < width:
-                                    seen = x[n, group * channels + c, row, column]
-                                    weight[o, c, u, v] += y[n, o, i, j] * seen
+                                    weight[o, c, u, v] += y[n, o, i, j] * x[n, c, row, column]
     return weight
 
 

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import tinygen as tg
 from tinygen import backend, checks, functional, nn, ops
 from tinygen.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from tinygen.ops import conv
 from tinygen.ops.shapes import mask, sum_to
 from tinygen.tensor import OPS, op, raw
 
@@ -228,7 +229,8 @@ ATTRIBUTES = {"shape", "ndim", "dtype", "device"}
 BUILTINS = {tuple, list, slice, range, zip, len, enumerate, isinstance, any, int,
             IndexError, ValueError}
 MODULES = {math, builtins}
-DOORWAYS = {mask}      # the one way from a condition to a constant
+DOORWAYS = {mask,           # the one way from a condition to a constant
+            conv.patches}   # called by `share` where the rules get arrays, never recorded
 
 
 def rules_of(tree):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["backend"],
     ["tensor"],
-    ["ops", "conv", "creation", "serialization"],
+    ["ops", "creation", "serialization"],
     ["functional", "gradcheck"],
     ["distributions", "nn", "optim", "datasets"],
     ["vae", "gan", "metrics", "plots"],
@@ -24,7 +24,8 @@ FLOORS = [
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 READING_ORDER = {
-    "ops": ["shapes", "elementwise", "reductions", "matrix", "indexing", "normalise", "methods"],
+    "ops": ["shapes", "elementwise", "reductions", "matrix", "indexing", "normalise", "conv",
+            "methods"],
 }
 THIRD_PARTY = {"numpy", "cupy", "matplotlib", "PIL", "tqdm"}
 

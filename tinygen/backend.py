@@ -6,6 +6,7 @@ All randomness comes from one seeded NumPy generator on the host, so that the sa
 same numbers on every device.
 """
 
+import ctypes
 import sys
 
 import numpy as np
@@ -65,7 +66,13 @@ def manual_seed(seed):
     generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
 
-# glibc gives a large block back to the system when it is freed, and the next one like it faults
-# every page in again: thousands of times in a training step. Freeing one block of 31 MiB raises the
-# size from which it does that, once and for all.
-np.empty(31 << 20, np.uint8)
+# Linux's malloc gives freed memory back to the system, and the next array faults every page in
+# again: thousands of times in a training step. Here it is told to take every array from the memory
+# it has (M_MMAP_MAX = 0) and to keep up to 1 GiB of it free (M_TRIM_THRESHOLD). Other systems have
+# no such function.
+try:
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(-4, 0)
+    mallopt(-1, 1 << 30)
+except (AttributeError, TypeError):
+    pass

@@ -5,11 +5,11 @@ Losses take `reduction`: "mean" over all elements (the default, as in PyTorch), 
 
 import math
 
-from . import backend, conv
+from . import backend
 from .backend import array_module
-from .ops import (abs, batch_norm as normalise_batch, exp, expand, flatten, getitem, leaky_relu,
-                  linear, log, log_softmax, maximum, mean, pad as pad_all, relu, reshape, sigmoid,
-                  silu, softmax, softplus, sqrt, sum, tanh, unsqueeze)
+from .ops import (abs, batch_norm as normalise_batch, cat, chunk, conv, exp, expand, flatten,
+                  getitem, leaky_relu, linear, log, log_softmax, maximum, mean, pad as pad_all,
+                  relu, reshape, sigmoid, silu, softmax, softplus, sqrt, sum, tanh, unsqueeze)
 from .creation import full_like
 from .tensor import Tensor, raw
 
@@ -34,11 +34,20 @@ def check_images(name, x, channels, weight):
         raise ValueError(f"{name}: x has {x.shape[1]} channels, weight expects {channels}")
 
 
+def by_group(convolution, groups, x, weight, bias, *geometry):
+    """The channels in `groups` groups, each convolved with its part of the weight and bias."""
+    if groups == 1:
+        return convolution(x, weight, bias, *geometry)
+    biases = [None] * groups if bias is None else chunk(bias, groups)
+    return cat([convolution(*part, *geometry)
+                for part in zip(chunk(x, groups, 1), chunk(weight, groups), biases)], 1)
+
+
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """The 2-D convolution (in fact the cross-correlation, as everywhere in deep learning).
 
     x (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) or None; the result is (N, O, oh, ow)
-    with oh = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1. `conv.py` explains how.
+    with oh = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1. `ops/conv.py` explains how.
     """
     stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
     check_images("conv2d", x, weight.shape[1] * groups, weight)
@@ -49,8 +58,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     if min(size) < 1:
         raise ValueError(f"conv2d: a kernel of {weight.shape[2:]} does not fit into an image of "
                          f"{x.shape[2:]} with padding {padding}; pad more, or use a smaller kernel")
-    out = conv.conv2d(x, weight, stride, padding, dilation, groups)
-    return out if bias is None else out + reshape(bias, (1, -1, 1, 1))
+    return by_group(conv.conv2d, groups, x, weight, bias, stride, padding, dilation)
 
 
 def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1,
@@ -73,8 +81,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
                   zip(x.shape[2:], stride, padding, dilation, weight.shape[2:], more)])
     if min(size) < 1:
         raise ValueError(f"conv_transpose2d: the result would have size {size}; use less padding")
-    out = conv.conv_transpose2d(x, weight, stride, padding, dilation, groups, size)
-    return out if bias is None else out + reshape(bias, (1, -1, 1, 1))
+    return by_group(conv.conv_transpose2d, groups, x, weight, bias, stride, padding, dilation, size)
 
 
 def pad_images(x, padding, value):

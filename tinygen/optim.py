@@ -15,7 +15,10 @@ PIECE = 32768
 
 def pieces(*arrays):
     """Arrays of one shape, cut into flat pieces that share their memory."""
-    if not all([a.flags.c_contiguous for a in arrays[1:]]) or not arrays[0].flags.c_contiguous:
+    if not arrays[0].flags.c_contiguous:      # such as a convolution's weight: channels last
+        order = sorted(range(arrays[0].ndim), key=lambda i: -arrays[0].strides[i])
+        arrays = [a.transpose(order) for a in arrays]
+    if not all([a.flags.c_contiguous for a in arrays]):
         yield arrays
         return
     flat = [a.reshape(-1) for a in arrays]

@@ -224,7 +224,7 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
                         f"{part.shape} for an argument of shape {args[i].shape}")
                 if isinstance(parent, Tensor) and not create_graph and (
                         part is g or part.base is not None):
-                    part = part.copy()       # a leaf's gradient shares its memory with nothing
+                    part = part.copy("K")    # a leaf's gradient shares its memory with nothing
                 add(parent, part)
             if not (create_graph if retain_graph is None else retain_graph):
                 node.release()

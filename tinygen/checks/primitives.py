@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from .. import conv, functional as F, ops
-from ..ops import shapes
+from .. import functional as F, ops
+from ..ops import conv, shapes
 from .draw import along_lines, array, broadcast_shapes, chosen, shape_of
 
 
@@ -294,11 +294,11 @@ def conv_transpose2d_case(pick):
 
 
 def conv2d_weight_case(pick):
-    n, groups, c, o, size, kernel, stride, padding, dilation = convolution(pick)
+    n, _, c, o, size, kernel, stride, padding, dilation = convolution(pick)
     positions = conv.out_size(size, kernel, stride, padding, dilation)
     return along_lines(
-        pick, lambda x, y: conv.conv2d_weight(x, y, kernel, stride, padding, dilation, groups),
-        {"x": array(pick, (n, groups * c, *size)), "y": array(pick, (n, groups * o, *positions))})
+        pick, lambda x, y: conv.conv2d_weight(x, y, kernel, stride, padding, dilation),
+        {"x": array(pick, (n, c, *size)), "y": array(pick, (n, o, *positions))})
 
 
 def pooling(func):

@@ -4,6 +4,7 @@ import math
 
 from .. import creation, functional as F
 from ..functional import pair
+from ..ops import conv
 from . import init
 from .module import Buffer, Module, Parameter
 
@@ -43,6 +44,7 @@ class Convolution(Module):
         self.dilation, self.groups = pair(dilation), groups
         fan_in = shape[1] * math.prod(self.kernel_size)
         self.weight = uniform_parameter(shape + self.kernel_size, fan_in)
+        self.weight.data = conv.channels_last(self.weight.data)
         self.bias = uniform_parameter((out_channels,), fan_in) if bias else None
 
     def extra_repr(self):

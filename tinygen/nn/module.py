@@ -1,7 +1,6 @@
 """What a network is: parameters, buffers and other networks, found among an object's attributes."""
 
 from .. import backend
-from ..backend import array_module
 from ..tensor import Tensor, raw
 
 
@@ -11,9 +10,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data, requires_grad=True):
-        array = raw(data)
-        array = array_module(array).ascontiguousarray(array) if array.ndim else array
-        super().__init__(array, requires_grad)
+        super().__init__(raw(data), requires_grad)
 
 
 class Buffer(Tensor):

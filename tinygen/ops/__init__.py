@@ -2,7 +2,7 @@
 
 Read the files in this order; each uses only the ones before it: `shapes` (how gradients are
 stretched and summed), `elementwise`, `reductions`, `matrix` (matrix products), `indexing`,
-`normalise`, and `methods`, which hands all of them to `Tensor` as operators and methods.
+`normalise`, `conv`, and `methods`, which hands all of them to `Tensor` as operators and methods.
 """
 
 from .shapes import (cat, chunk, copy, expand, flatten, flip, pad, permute, reshape, split, squeeze,
@@ -13,6 +13,6 @@ from .reductions import (amax, amin, log_softmax, logsumexp, mean, norm, softmax
 from .matrix import linear, matmul
 from .indexing import argmax, argmin, getitem, max, min, scatter_add, take_along_dim
 from .normalise import batch_norm
-from . import methods
+from . import conv, methods
 
 __all__ = [name for name, value in list(globals().items()) if callable(value)]

@@ -115,13 +115,11 @@ def leaky_slope(x, negative_slope):
     return mask(x > 0, x) * (1 - negative_slope) + negative_slope
 
 
-@op(lambda g, out, x, negative_slope=0.01, shared=None: g * shared,
-    share=lambda g, out, x, negative_slope=0.01, kept=None:
-    leaky_slope(x, negative_slope) if kept is None else kept)
+@op(lambda g, out, x, negative_slope=0.01: g * leaky_slope(x, negative_slope))
 def leaky_relu(x, negative_slope=0.01):
     """x where x > 0, else negative_slope * x, with leaky_relu'(0) = negative_slope."""
-    slope = leaky_slope(x, negative_slope)
-    return x * slope, slope
+    larger = array_module(x).maximum if negative_slope <= 1 else array_module(x).minimum
+    return larger(x, negative_slope * x)
 
 
 @op(lambda g, out, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))))

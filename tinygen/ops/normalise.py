@@ -17,12 +17,13 @@ def per_channel(v, x):
 
 
 def normalise(x, eps):
-    """(x - mean) / std, 1 / std and the variance, over the batch, per channel."""
-    centred = x - mean(x, batch_dims(x), True)
+    """(x - mean) / std, 1 / std, the mean and the variance, over the batch, per channel."""
+    batch_mean = mean(x, batch_dims(x), True)
+    centred = x - batch_mean
     centred = centred - mean(centred, batch_dims(x), True)    # what rounding the mean has left
     variance = mean(centred * centred, batch_dims(x), True)
     scale = 1 / sqrt(variance + eps)
-    return centred * scale, scale, variance
+    return centred * scale, scale, batch_mean, variance
 
 
 # With u = (x - mean) / std and y = w u + b, over n numbers a channel:
@@ -56,13 +57,12 @@ def batch_norm(x, weight, bias, running=None, momentum=0.1, eps=1e-5):
     x is (N, C) or (N, C, ...), weight and bias are (C,). `running` is a pair of arrays (mean and
     unbiased variance, each (C,)) that move by `momentum` towards this batch's, in place.
     """
-    u, scale, variance = normalise(x, eps)
+    u, scale, batch_mean, variance = normalise(x, eps)
     if running is not None:
         n = x.size // x.shape[1]
-        batch_mean = x.mean(axis=batch_dims(x))
-        for moment, new in zip(running, (batch_mean, variance.reshape(-1) * (n / (n - 1)))):
+        for moment, new in zip(running, (batch_mean, variance * (n / (n - 1)))):
             moment *= 1 - momentum
-            moment += momentum * new
+            moment += momentum * new.reshape(-1)
     out = u * per_channel(weight, x)
     out += per_channel(bias, x)
     return out, (u, scale)

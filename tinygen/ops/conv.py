@@ -1,10 +1,12 @@
-"""Floor 2: convolution as a matrix product.
+"""Convolution as a matrix product.
 
 Three primitives, each linear in both arguments, and each one's derivatives are the other two:
 
     conv2d(x, w) = y           x (N, C, H, W), w (O, C, kh, kw), y (N, O, oh, ow)
     conv_transpose2d(y, w)     the transpose of y = conv2d(x, w) as a map of x: dL/dx from dL/dy
     conv2d_weight(x, y)        the same as a map of w: dL/dw from dL/dy
+
+The first two also add a bias, a number for each channel of the result, or None.
 
 Images have the shape (N, C, H, W), but in memory their channels come last. Then one row of a patch
 is one run of numbers, and gathering patches is copying runs:
@@ -14,14 +16,16 @@ is one run of numbers, and gathering patches is copying runs:
     a 2x2 patch:          [ row 0: kw * C numbers ] [ row 1: kw * C numbers ]
 
 All patches, one a row, times the weights, one output channel a column, is the convolution. The
-product has its channels last again, so nothing is ever transposed in memory.
+product has its channels last again. Weights lie in memory as images do, so that each kernel is one
+run in the order of a patch, and nothing is ever transposed in memory.
 
 `stride`, `padding` and `dilation` are (vertical, horizontal) pairs. `functional.py` has the
 versions for everyday use, `tests/naive.py` the seven nested loops that these are held against.
 """
 
-from .backend import array_module
-from .tensor import op
+from ..backend import array_module
+from ..tensor import op
+from .reductions import sum
 
 
 def last(x):
@@ -34,9 +38,9 @@ def first(x):
     return x.transpose(0, 3, 1, 2)
 
 
-def rows(x):
-    """(N, C, H, W) as a matrix with a pixel a row and a channel a column."""
-    return last(x).reshape(x.shape[0] * x.shape[2] * x.shape[3], x.shape[1])
+def channels_last(x):
+    """(N, C, H, W) in memory as (N, H, W, C)."""
+    return first(array_module(x).ascontiguousarray(last(x)))
 
 
 def out_size(size, kernel, stride, padding, dilation):
@@ -46,7 +50,7 @@ def out_size(size, kernel, stride, padding, dilation):
 
 
 def patches(x, kernel, stride, padding, dilation, positions):
-    """What the kernel sees at each of `positions` (oh, ow): a matrix (N * oh * ow, kh * kw * C)."""
+    """What the kernel sees at each of `positions` (oh, ow): (N, oh, ow, kh * kw * C)."""
     xp = array_module(x)
     (n, c, h, w), (kh, kw), (ph, pw), (oh, ow) = x.shape, kernel, padding, positions
     if ph or pw:
@@ -61,22 +65,18 @@ def patches(x, kernel, stride, padding, dilation, positions):
         shape, strides = (n, oh, ow, kh, kw * c), strides[:4] + (padded.itemsize,)
     out = xp.empty(shape, x.dtype)
     out[...] = xp.lib.stride_tricks.as_strided(padded, shape, strides)
-    return out.reshape(n * oh * ow, kh * kw * c)
+    return out.reshape(n, oh, ow, kh * kw * c)
 
 
-def convolve(x, weight, stride, padding, dilation):
-    """One group of `conv2d`, and its patches."""
-    o, c, kh, kw = weight.shape
-    positions = out_size(x.shape[2:], (kh, kw), stride, padding, dilation)
-    seen = patches(x, (kh, kw), stride, padding, dilation, positions)
-    out = seen @ weight.transpose(2, 3, 1, 0).reshape(kh * kw * c, o)
-    return first(out.reshape(x.shape[0], *positions, o)), seen
+def flat(x):
+    """(N, oh, ow, K) as a matrix with a position a row."""
+    return x.reshape(x.shape[0] * x.shape[1] * x.shape[2], x.shape[3])
 
 
 def scatter(y, weight, stride, padding, dilation, size):
-    """One group of `conv_transpose2d`: each pixel of y adds its patch to the output."""
+    """The transposed convolution as it is defined: each pixel of y adds its patch to the output."""
     (n, o, oh, ow), (c, kh, kw) = y.shape, weight.shape[1:]
-    stamps = rows(y) @ weight.transpose(0, 2, 3, 1).reshape(o, kh * kw * c)
+    stamps = flat(last(y)) @ last(weight).reshape(o, kh * kw * c)
     stamps = stamps.reshape(n, oh, ow, kh, kw, c)
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     height = max(size[0] + 2 * ph, (oh - 1) * sh + (kh - 1) * dh + 1)
@@ -98,12 +98,13 @@ def interleave(y, weight, stride, padding, size):
     xp = array_module(y)
     (n, o, oh, ow), (c, kh, kw), (sh, sw), (ph, pw) = y.shape, weight.shape[1:], stride, padding
     mh, mw = -(-kh // sh), -(-kw // sw)              # how many pixels of y it takes from
-    full = xp.zeros((o, c, mh * sh, mw * sw), y.dtype)
-    full[:, :, :kh, :kw] = weight
-    taps = full.reshape(o, c, mh, sh, mw, sw)[:, :, ::-1, :, ::-1].transpose(2, 4, 0, 3, 5, 1)
+    full = xp.zeros((o, mh * sh, mw * sw, c), y.dtype)
+    full[:, :kh, :kw] = last(weight)
+    taps = full.reshape(o, mh, sh, mw, sw, c)[:, ::-1, :, ::-1].transpose(1, 3, 0, 2, 4, 5)
     qh, qw = oh + mh - 1, ow + mw - 1                # the number of output cells
     seen = patches(y, (mh, mw), (1, 1), (mh - 1, mw - 1), (1, 1), (qh, qw))
-    cells = (seen @ taps.reshape(mh * mw * o, sh * sw * c)).reshape(n, qh, qw, sh, sw, c)
+    cells = flat(seen) @ taps.reshape(mh * mw * o, sh * sw * c)
+    cells = cells.reshape(n, qh, qw, sh, sw, c)
     out = cells.transpose(0, 1, 3, 2, 4, 5).reshape(n, qh * sh, qw * sw, c)
     more = [max(0, p + m - k) for p, m, k in zip(padding, size, out.shape[1:3])]
     if any(more):                                    # output pixels that no pixel of y reaches
@@ -111,63 +112,76 @@ def interleave(y, weight, stride, padding, size):
     return first(out[:, ph:ph + size[0], pw:pw + size[1]])
 
 
-def split(x, groups, axis):
-    return array_module(x).split(x, groups, axis=axis)
+def conv2d_x(g, out, x, weight, bias, stride, padding, dilation, seen=None, shared=None):
+    return conv_transpose2d(g, weight, None, stride, padding, dilation, x.shape[2:])
 
 
-@op(lambda g, out, x, weight, stride, padding, dilation, groups, shared=None:
-    conv_transpose2d(g, weight, stride, padding, dilation, groups, x.shape[2:]),
-    lambda g, out, x, weight, stride, padding, dilation, groups, shared=None:
-    conv2d_weight(x, g, weight.shape[2:], stride, padding, dilation, groups, shared),
-    share=lambda g, out, x, weight, stride, padding, dilation, groups, kept: kept)
-def conv2d(x, weight, stride, padding, dilation, groups):
+def conv2d_w(g, out, x, weight, bias, stride, padding, dilation, seen=None, shared=None):
+    return conv2d_weight(x, g, weight.shape[2:], stride, padding, dilation, shared)
+
+
+def bias_rule(g, out, x, weight, bias, *geometry, shared=None):
+    return sum(g, (0, 2, 3))
+
+
+@op(conv2d_x, conv2d_w, bias_rule,
+    share=lambda g, out, x, weight, bias, *geometry, kept: kept)
+def conv2d(x, weight, bias, stride, padding, dilation, seen=None):
     """y[n, o, i, j] = sum over c, u, v of w[o, c, u, v] x[n, c, s i + d u - p, s j + d v - p].
 
-    x (N, C, H, W), weight (O, C / groups, kh, kw), the result (N, O, oh, ow).
+    Plus bias[o]. x (N, C, H, W), weight (O, C, kh, kw), bias (O,) or None, y (N, O, oh, ow).
+    `seen` are the patches of x, where the caller has them already.
     """
-    if groups == 1:
-        return convolve(x, weight, stride, padding, dilation)
-    parts = zip(split(x, groups, 1), split(weight, groups, 0))
-    return array_module(x).concatenate(
-        [convolve(xg, wg, stride, padding, dilation)[0] for xg, wg in parts], axis=1), None
+    o, c, kh, kw = weight.shape
+    if seen is None:
+        positions = out_size(x.shape[2:], (kh, kw), stride, padding, dilation)
+        seen = patches(x, (kh, kw), stride, padding, dilation, positions)
+    out = flat(seen) @ last(weight).reshape(o, kh * kw * c).T
+    out = first(out.reshape(*seen.shape[:3], o))
+    if bias is not None:
+        out += bias.reshape(-1, 1, 1)
+    return out, seen
 
 
-@op(lambda g, out, y, weight, stride, padding, dilation, groups, size:
-    conv2d(g, weight, stride, padding, dilation, groups)[:, :, :y.shape[2], :y.shape[3]],
-    lambda g, out, y, weight, stride, padding, dilation, groups, size:
-    conv2d_weight(g, y, weight.shape[2:], stride, padding, dilation, groups))
-def conv_transpose2d(y, weight, stride, padding, dilation, groups, size):
+def transpose_share(g, out, y, weight, bias, stride, padding, dilation, size, kept):
+    """The patches of g, which two rules need, where g is an array."""
+    return kept and patches(g, weight.shape[2:], stride, padding, dilation, y.shape[2:])
+
+
+def transpose_y(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
+    full = conv2d(g, weight, None, stride, padding, dilation, shared)
+    return full[:, :, :y.shape[2], :y.shape[3]]
+
+
+def transpose_w(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
+    return conv2d_weight(g, y, weight.shape[2:], stride, padding, dilation, shared)
+
+
+@op(transpose_y, transpose_w, bias_rule, share=transpose_share)
+def conv_transpose2d(y, weight, bias, stride, padding, dilation, size):
     """The x-gradient of `conv2d`: y (N, O, oh, ow) and the weight to (N, C, *size).
 
-    It is PyTorch's transposed convolution, with the size of the result given, not derived.
+    It is PyTorch's transposed convolution, with the size of the result given, not derived. The bias
+    is (C,) or None.
     """
-    def one(y, weight):
-        if dilation == (1, 1) and weight.shape[1] > 1:
-            return interleave(y, weight, stride, padding, size)
-        return scatter(y, weight, stride, padding, dilation, size)   # faster for one channel
-
-    if groups == 1:
-        return one(y, weight)
-    return array_module(y).concatenate(
-        [one(yg, wg) for yg, wg in zip(split(y, groups, 1), split(weight, groups, 0))], axis=1)
+    if dilation == (1, 1) and weight.shape[1] > 1:
+        out = interleave(y, weight, stride, padding, size)
+    else:
+        out = scatter(y, weight, stride, padding, dilation, size)    # faster for one channel
+    if bias is not None:
+        out += bias.reshape(-1, 1, 1)
+    return out, "the rules get arrays"
 
 
-@op(lambda g, out, x, y, kernel, stride, padding, dilation, groups, seen=None:
-    conv_transpose2d(y, g, stride, padding, dilation, groups, x.shape[2:]),
-    lambda g, out, x, y, kernel, stride, padding, dilation, groups, seen=None:
-    conv2d(x, g, stride, padding, dilation, groups)[:, :, :y.shape[2], :y.shape[3]])
-def conv2d_weight(x, y, kernel, stride, padding, dilation, groups, seen=None):
+@op(lambda g, out, x, y, kernel, stride, padding, dilation, seen=None:
+    conv_transpose2d(y, g, None, stride, padding, dilation, x.shape[2:]),
+    lambda g, out, x, y, kernel, stride, padding, dilation, seen=None:
+    conv2d(x, g, None, stride, padding, dilation)[:, :, :y.shape[2], :y.shape[3]])
+def conv2d_weight(x, y, kernel, stride, padding, dilation, seen=None):
     """The weight-gradient of `conv2d`: x (N, C, H, W) and y (N, O, oh, ow) to the weight's shape.
 
     `seen` are the patches of x, where the caller has them already.
     """
-    def one(x, y, seen):
-        if seen is None:
-            seen = patches(x, kernel, stride, padding, dilation, y.shape[2:])
-        product = seen.T @ rows(y)
-        return product.reshape(*kernel, x.shape[1], y.shape[1]).transpose(3, 2, 0, 1)
-
-    if groups == 1:
-        return one(x, y, seen)
-    return array_module(x).concatenate(
-        [one(xg, yg, None) for xg, yg in zip(split(x, groups, 1), split(y, groups, 1))], axis=0)
+    if seen is None:
+        seen = patches(x, kernel, stride, padding, dilation, y.shape[2:])
+    return first((flat(last(y)).T @ flat(seen)).reshape(y.shape[1], *kernel, x.shape[1]))
