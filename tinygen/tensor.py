@@ -211,9 +211,8 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
             else:
                 args = [a.data if isinstance(a, Tensor) else a for a in args]
             if node.op.share:
-                kept = None if create_graph else node.kept
-                shared = node.op.share(g, out, *args, **options, kept=kept)
-                options = dict(options, shared=shared)
+                options = dict(options, shared=node.op.share(
+                    g, out, *args, **options, kept=None if create_graph else node.kept))
             for i, parent in node.parents:
                 if inputs is not None and parent not in needed:
                     continue
@@ -228,6 +227,7 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
                 add(parent, part)
             if not (create_graph if retain_graph is None else retain_graph):
                 node.release()
+            args = out = options = g = part = None     # what the next node does not need
     return gradients
 
 

@@ -320,7 +320,8 @@ def upsample_case(pick):
 PRIMITIVES = {
     "expand": expand_case, "sum_to": sum_to_case, "reshape": reshape_case, "permute": permute_case,
     "flip": flip_case, "pad": pad_case, "copy": unary(ops.copy),
-    "_cat": joined(ops.cat, same=False), "to": unary(lambda x: shapes.to(x, device="cpu")),
+    "contiguous": unary(ops.contiguous), "_cat": joined(ops.cat, same=False),
+    "to": unary(lambda x: shapes.to(x, device="cpu")),
     "add": binary(ops.add), "sub": binary(ops.sub), "mul": binary(ops.mul), "div": binary(ops.div),
     "neg": unary(ops.neg), "pow": pow_case, "exp": unary(ops.exp),
     "log": unary(ops.log, positive=True), "log1p": unary(ops.log1p, positive=True),

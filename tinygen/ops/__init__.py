@@ -5,8 +5,8 @@ stretched and summed), `elementwise`, `reductions`, `matrix` (matrix products), 
 `normalise`, `conv`, and `methods`, which hands all of them to `Tensor` as operators and methods.
 """
 
-from .shapes import (cat, chunk, copy, expand, flatten, flip, pad, permute, reshape, split, squeeze,
-                     stack, sum_to, to, transpose, unsqueeze)
+from .shapes import (cat, chunk, contiguous, copy, expand, flatten, flip, pad, permute, reshape,
+                     split, squeeze, stack, sum_to, to, transpose, unsqueeze)
 from .elementwise import (abs, add, clip, cos, div, exp, leaky_relu, log, log1p, maximum, minimum,
                           mul, neg, pow, relu, sigmoid, silu, sin, softplus, sqrt, sub, tanh, where)
 from .reductions import (amax, amin, log_softmax, logsumexp, mean, norm, softmax, std, sum, var)

@@ -25,7 +25,7 @@ versions for everyday use, `tests/naive.py` the seven nested loops that these ar
 
 from ..backend import array_module
 from ..tensor import op
-from .reductions import sum
+from .normalise import total
 
 
 def last(x):
@@ -102,8 +102,8 @@ def interleave(y, weight, stride, padding, size):
     full[:, :kh, :kw] = last(weight)
     taps = full.reshape(o, mh, sh, mw, sw, c)[:, ::-1, :, ::-1].transpose(1, 3, 0, 2, 4, 5)
     qh, qw = oh + mh - 1, ow + mw - 1                # the number of output cells
-    seen = patches(y, (mh, mw), (1, 1), (mh - 1, mw - 1), (1, 1), (qh, qw))
-    cells = flat(seen) @ taps.reshape(mh * mw * o, sh * sw * c)
+    cells = (flat(patches(y, (mh, mw), (1, 1), (mh - 1, mw - 1), (1, 1), (qh, qw)))
+             @ taps.reshape(mh * mw * o, sh * sw * c))
     cells = cells.reshape(n, qh, qw, sh, sw, c)
     out = cells.transpose(0, 1, 3, 2, 4, 5).reshape(n, qh * sh, qw * sw, c)
     more = [max(0, p + m - k) for p, m, k in zip(padding, size, out.shape[1:3])]
@@ -112,20 +112,11 @@ def interleave(y, weight, stride, padding, size):
     return first(out[:, ph:ph + size[0], pw:pw + size[1]])
 
 
-def conv2d_x(g, out, x, weight, bias, stride, padding, dilation, seen=None, shared=None):
-    return conv_transpose2d(g, weight, None, stride, padding, dilation, x.shape[2:])
-
-
-def conv2d_w(g, out, x, weight, bias, stride, padding, dilation, seen=None, shared=None):
-    return conv2d_weight(x, g, weight.shape[2:], stride, padding, dilation, shared)
-
-
-def bias_rule(g, out, x, weight, bias, *geometry, shared=None):
-    return sum(g, (0, 2, 3))
-
-
-@op(conv2d_x, conv2d_w, bias_rule,
-    share=lambda g, out, x, weight, bias, *geometry, kept: kept)
+@op(lambda g, out, x, weight, bias, stride, padding, dilation, seen=None:
+    conv_transpose2d(g, weight, None, stride, padding, dilation, x.shape[2:]),
+    lambda g, out, x, weight, bias, stride, padding, dilation, seen=None:
+    conv2d_weight(x, g, weight.shape[2:], stride, padding, dilation),
+    lambda g, out, x, weight, bias, stride, padding, dilation, seen=None: total(g))
 def conv2d(x, weight, bias, stride, padding, dilation, seen=None):
     """y[n, o, i, j] = sum over c, u, v of w[o, c, u, v] x[n, c, s i + d u - p, s j + d v - p].
 
@@ -140,24 +131,28 @@ def conv2d(x, weight, bias, stride, padding, dilation, seen=None):
     out = first(out.reshape(*seen.shape[:3], o))
     if bias is not None:
         out += bias.reshape(-1, 1, 1)
-    return out, seen
+    return out
 
 
-def transpose_share(g, out, y, weight, bias, stride, padding, dilation, size, kept):
+def transposed_share(g, out, y, weight, bias, stride, padding, dilation, size, kept):
     """The patches of g, which two rules need, where g is an array."""
     return kept and patches(g, weight.shape[2:], stride, padding, dilation, y.shape[2:])
 
 
-def transpose_y(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
+def transposed_y(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
     full = conv2d(g, weight, None, stride, padding, dilation, shared)
     return full[:, :, :y.shape[2], :y.shape[3]]
 
 
-def transpose_w(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
+def transposed_weight(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
     return conv2d_weight(g, y, weight.shape[2:], stride, padding, dilation, shared)
 
 
-@op(transpose_y, transpose_w, bias_rule, share=transpose_share)
+def transposed_bias(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
+    return total(g)
+
+
+@op(transposed_y, transposed_weight, transposed_bias, share=transposed_share)
 def conv_transpose2d(y, weight, bias, stride, padding, dilation, size):
     """The x-gradient of `conv2d`: y (N, O, oh, ow) and the weight to (N, C, *size).
 

@@ -2,8 +2,8 @@
 
 from ..tensor import op
 from .elementwise import sqrt
-from .reductions import count, mean, sum
-from .shapes import reshape
+from .reductions import count, sum
+from .shapes import expand, match_order, reshape
 
 
 def batch_dims(x):
@@ -11,43 +11,53 @@ def batch_dims(x):
     return (0,) + tuple(range(2, x.ndim))
 
 
-def per_channel(v, x):
-    """A vector of one number per channel, in a shape that broadcasts against `x`."""
-    return reshape(v, (1, -1) + (1,) * (x.ndim - 2))
+def whole(v, x):
+    """A number a channel, repeated to the shape of one example of `x`, in the memory order of `x`.
+
+    Against such long rows NumPy works twice as fast as against one number a channel.
+    """
+    v = reshape(v, (1, -1) + (1,) * (x.ndim - 2))
+    return match_order(expand(v, (1,) + x.shape[1:]), x)
 
 
-def normalise(x, eps):
-    """(x - mean) / std, 1 / std, the mean and the variance, over the batch, per channel."""
-    batch_mean = mean(x, batch_dims(x), True)
-    centred = x - batch_mean
-    centred = centred - mean(centred, batch_dims(x), True)    # what rounding the mean has left
-    variance = mean(centred * centred, batch_dims(x), True)
-    scale = 1 / sqrt(variance + eps)
-    return centred * scale, scale, batch_mean, variance
+def total(x):
+    """The sum over the batch, a number a channel: over the examples first, whose rows are long."""
+    return sum(sum(x, 0, True), batch_dims(x))
 
 
-# With u = (x - mean) / std and y = w u + b, over n numbers a channel:
-#     dx = w / std (g - sum(g) / n - u sum(g u) / n),   dw = sum(g u),   db = sum(g).
+def moments(x):
+    """x - mean, the mean and the variance, over the batch, a number a channel."""
+    n = count(x, batch_dims(x))
+    mean = total(x) * (1 / n)
+    centred = x - whole(mean, x)
+    centred = centred - whole(total(centred) * (1 / n), x)    # what rounding the mean has left
+    return centred, mean, total(centred * centred) * (1 / n)
+
+
+# With c = x - mean, s = 1 / std and y = w s c + b, over n numbers a channel:
+#     dx = w s (g - sum(g) / n - c s^2 sum(g c) / n),   dw = s sum(g c),   db = sum(g).
 def batch_norm_sums(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
-    """u, 1 / std, sum(g) and sum(g u)."""
-    u, scale = kept or normalise(x, eps)[:2]
-    return u, scale, sum(g, batch_dims(x), True), sum(g * u, batch_dims(x), True)
+    """c, s, sum(g) and sum(g c)."""
+    if kept is None:
+        centred, _, variance = moments(x)
+        kept = centred, 1 / sqrt(variance + eps)
+    return *kept, total(g), total(g * kept[0])
 
 
 def batch_norm_x(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
-    u, scale, sum_g, sum_gu = shared
+    c, s, sum_g, sum_gc = shared
     n = count(x, batch_dims(x))
-    return (g - sum_g / n - u * (sum_gu / n)) * (per_channel(weight, x) * scale)
+    return ((g - whole(sum_g / n, x) - c * whole(s * s * sum_gc / n, x)) * whole(weight * s, x))
 
 
 def batch_norm_weight(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
-    u, scale, sum_g, sum_gu = shared
-    return reshape(sum_gu, weight.shape)
+    c, s, sum_g, sum_gc = shared
+    return s * sum_gc
 
 
 def batch_norm_bias(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
-    u, scale, sum_g, sum_gu = shared
-    return reshape(sum_g, bias.shape)
+    c, s, sum_g, sum_gc = shared
+    return sum_g
 
 
 @op(batch_norm_x, batch_norm_weight, batch_norm_bias, share=batch_norm_sums)
@@ -57,12 +67,13 @@ def batch_norm(x, weight, bias, running=None, momentum=0.1, eps=1e-5):
     x is (N, C) or (N, C, ...), weight and bias are (C,). `running` is a pair of arrays (mean and
     unbiased variance, each (C,)) that move by `momentum` towards this batch's, in place.
     """
-    u, scale, batch_mean, variance = normalise(x, eps)
+    centred, mean, variance = moments(x)
     if running is not None:
         n = x.size // x.shape[1]
-        for moment, new in zip(running, (batch_mean, variance * (n / (n - 1)))):
+        for moment, new in zip(running, (mean, variance * (n / (n - 1)))):
             moment *= 1 - momentum
-            moment += momentum * new.reshape(-1)
-    out = u * per_channel(weight, x)
-    out += per_channel(bias, x)
-    return out, (u, scale)
+            moment += momentum * new
+    scale = 1 / sqrt(variance + eps)
+    out = centred * whole(weight * scale, x)
+    out += whole(bias, x)
+    return out, (centred, scale)

@@ -30,7 +30,7 @@ def sum_to(x, shape):
     return x.sum(axis=tuple(dims)).reshape(shape)
 
 
-@op(lambda g, out, x, shape: reshape(g, x.shape))
+@op(lambda g, out, x, shape: match_order(reshape(g, x.shape), x))
 def reshape(x, shape):
     """The same numbers in another shape; one size may be -1."""
     return x.reshape(shape)
@@ -67,6 +67,12 @@ def copy(x):
     return x.copy(order="K")
 
 
+@op(lambda g, out, x: g)
+def contiguous(x):
+    """The same numbers in memory in the order of the dimensions; `x` itself if they are."""
+    return array_module(x).ascontiguousarray(x) if x.ndim else x
+
+
 @op(lambda g, out, x, dtype=None, device=None: to(g, x.dtype, x.device))
 def to(x, dtype=None, device=None):
     """`x` in another dtype or on another device ("cpu", "cuda")."""
@@ -86,6 +92,17 @@ def piece(xs, dim, i):
 
 
 # What follows is composed from the primitives above.
+
+def match_order(x, like):
+    """`x` with its dimensions in memory in the order that those of `like` have.
+
+    Convolutions keep channels last. An array in another order beside one of theirs would make every
+    operation on the two four times slower.
+    """
+    strides = raw(like).strides
+    order = sorted(range(len(strides)), key=lambda i: -strides[i])
+    return permute(contiguous(permute(x, order)), inverse(order))
+
 
 def cat(tensors, dim=0):
     """`tensors` joined along the existing dimension `dim`."""
