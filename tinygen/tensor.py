@@ -98,6 +98,11 @@ def op(*rules, rest=None, share=None):
     def decorate(body):
         @functools.wraps(body)
         def primitive(*args, **options):
+            for a in args:
+                if isinstance(a, Tensor):
+                    break
+            else:
+                return body(*args, **options)[0] if share else body(*args, **options)
             arrays, cells, parents, dtype, alike = [], [], [], None, True
             for i, a in enumerate(args):
                 if isinstance(a, Tensor):
@@ -110,8 +115,6 @@ def op(*rules, rest=None, share=None):
                 elif hasattr(a, "dtype"):
                     alike = False
                 arrays.append(a)
-            if not cells:
-                return body(*args, **options)[0] if share else body(*args, **options)
             if not alike or options or dtype.kind != "f":
                 arrays, options, dtype = _same_dtype(primitive, args, options)
             out, kept = body(*arrays, **options) if share else (body(*arrays, **options), None)

@@ -333,7 +333,7 @@ PRIMITIVES = {
     "amax": reduction(ops.amax, distinct=True), "amin": reduction(ops.amin, distinct=True),
     "logsumexp": logsumexp_case, "softmax": along_one(ops.softmax),
     "log_softmax": along_one(ops.log_softmax), "_euclidean": reduction(ops.norm),
-    "_matmul": matmul_case, "linear": linear_case, "_getitem": getitem_case,
+    "_matmul": matmul_case, "_linear": linear_case, "_getitem": getitem_case,
     "scatter_add": scatter_add_case, "batch_norm": batch_norm_case, "conv2d": conv2d_case,
     "conv_transpose2d": conv_transpose2d_case, "conv2d_weight": conv2d_weight_case,
 }

@@ -4,7 +4,7 @@ import math
 
 from ..tensor import op
 from .reductions import sum
-from .shapes import reshape, sum_to, transpose
+from .shapes import permute, reshape, sum_to, transpose
 
 
 @op(lambda g, out, x, y: sum_to(_matmul(g, transpose(y, -1, -2)), x.shape),
@@ -33,20 +33,22 @@ def matmul(x, y):
     return reshape(out, shape)
 
 
-def rows_of(x):
-    """`x` of shape (..., n) as a matrix of rows."""
-    return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])) if x.ndim != 2 else x
+@op(lambda g, out, x, weight, bias: _matmul(g, weight),
+    lambda g, out, x, weight, bias: _matmul(permute(g, (1, 0)), x),
+    lambda g, out, x, weight, bias: sum(g, 0))
+def _linear(x, weight, bias):
+    out = x @ weight.T
+    if bias is not None:
+        out += bias
+    return out
 
 
-@op(lambda g, out, x, weight, bias=None: reshape(_matmul(rows_of(g), weight), x.shape),
-    lambda g, out, x, weight, bias=None: _matmul(transpose(rows_of(g), 0, 1), rows_of(x)),
-    lambda g, out, x, weight, bias=None: sum(rows_of(g), 0))
 def linear(x, weight, bias=None):
     """x W^T + b: x (..., in), weight (out, in), bias (out,) or None, to (..., out)."""
     if x.shape[-1:] != weight.shape[1:]:
         raise ValueError(f"linear: x has shape {x.shape}, but weight {weight.shape} expects "
                          f"its last dimension to be {weight.shape[1]}")
-    out = x @ weight.T
-    if bias is not None:
-        out += bias
-    return out
+    if x.ndim == 2:
+        return _linear(x, weight, bias)
+    rows = reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return reshape(_linear(rows, weight, bias), x.shape[:-1] + weight.shape[:1])
