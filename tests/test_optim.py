@@ -7,7 +7,7 @@ import pytest
 
 import tinygen as tg
 from tinygen import nn, optim
-from tinygen.optim import PIECE
+from tinygen.optim import SMALL
 
 
 def parameter(values, dtype="float64"):
@@ -120,21 +120,42 @@ def test_ten_steps_follow_the_formula(kind, formula, options):
 
 @pytest.mark.parametrize("kind, formula, options", CASES, ids=NAMES)
 @pytest.mark.parametrize("dtype, rel", [("float32", 1e-4), ("float64", 1e-10)])
-def test_a_parameter_of_several_pieces_follows_the_formula_everywhere(
+def test_small_parameters_together_and_large_ones_alone_follow_the_formula(
     kind, formula, options, dtype, rel
 ):
-    n = 2 * PIECE + 17
-    p = parameter(np.linspace(1, 2, n), dtype)
-    start = p.data.copy()
-    optimizer = kind([p], lr=0.01, **options)
+    ps = [parameter(np.linspace(1, 2, n), dtype) for n in (SMALL, 3, SMALL + 1, 1)]
+    starts = [p.data.copy() for p in ps]
+    optimizer = kind(ps, lr=0.01, **options)
     taken = []
     for step in range(10):
-        set_gradients([p], step)
-        taken.append(p.grad.data)
+        set_gradients(ps, step)
+        taken.append([p.grad.data for p in ps])
         optimizer.step()
-    for place in (0, 1, PIECE - 1, PIECE, 2 * PIECE - 1, 2 * PIECE, n - 1):
-        expected = formula(float(start[place]), [float(g[place]) for g in taken], 0.01, **options)
-        assert p.data[place] == pytest.approx(expected, rel=rel)
+    for i, p in enumerate(ps):
+        for place in {0, p.data.size // 2, p.data.size - 1}:
+            gradients = [float(g[i][place]) for g in taken]
+            expected = formula(float(starts[i][place]), gradients, 0.01, **options)
+            assert p.data[place] == pytest.approx(expected, rel=rel)
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+def test_small_parameters_of_two_dtypes_and_step_counts_move_as_they_would_alone(kind, options):
+    def run(together):
+        ps = [parameter([1.0, 2.0], "float32"), parameter([[3.0]], "float64"),
+              parameter([4.0, 5.0, 6.0], "float32")]
+        optimizers = [kind(group, lr=0.1, **options)
+                      for group in ([ps] if together else [[p] for p in ps])]
+        for step in range(6):
+            set_gradients(ps, step)
+            if step % 2:
+                ps[2].grad = None          # so the third takes fewer steps
+            for optimizer in optimizers:
+                optimizer.step()
+        return [p.data for p in ps]
+
+    for one, other in zip(run(True), run(False)):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)

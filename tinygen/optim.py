@@ -1,9 +1,7 @@
 """Floor 4: how parameters move. Names, arguments and defaults are those of `torch.optim`.
 
-Every optimiser goes over a parameter in pieces of 32,768 numbers: a piece and its state stay in the
-processor's cache through all the steps of an update. Small parameters, of up to 4,096 numbers, are
-updated together, because for them calling NumPy takes longer than computing. Parameters without a
-gradient are skipped.
+Small parameters, of up to 4,096 numbers, are updated together, because for them calling NumPy takes
+longer than computing. Parameters without a gradient are skipped.
 There are no parameter groups: `optimizer.lr` is the learning rate of all.
 """
 
@@ -12,20 +10,7 @@ import math
 from .backend import array_module, to_device
 from .tensor import Tensor
 
-PIECE, SMALL = 32768, 4096
-
-
-def pieces(*arrays):
-    """Arrays of one shape, cut into flat pieces that share their memory."""
-    if not arrays[0].flags.c_contiguous:      # such as a convolution's weight: channels last
-        order = sorted(range(arrays[0].ndim), key=lambda i: -arrays[0].strides[i])
-        arrays = [a.transpose(order) for a in arrays]
-    if not all([a.flags.c_contiguous for a in arrays]):
-        yield arrays
-        return
-    flat = [a.reshape(-1) for a in arrays]
-    for start in range(0, flat[0].size, PIECE):
-        yield [a[start:start + PIECE] for a in flat]
+SMALL = 4096
 
 
 def as_list(parameters):
@@ -77,26 +62,23 @@ class Optimizer:
                 state.update(zip(self.names, kept))
             arrays = p.data, p.grad.data, *kept
             if p.data.size > SMALL:
-                self.move(state["step"], arrays)
+                self.move(state["step"], *arrays)
             else:
                 alike = state["step"], p.data.dtype, type(p.data)
                 together.setdefault(alike, []).append(arrays)
         for (step, _, _), small in together.items():
             flat = [array_module(column[0]).concatenate([a.reshape(-1) for a in column])
                     for column in zip(*small)]
-            self.move(step, flat)
+            self.move(step, *flat)
             for i, column in enumerate(zip(*small)):
                 start = 0
                 for a in column if i != 1 else ():           # all but the gradients
                     a[...] = flat[i][start:start + a.size].reshape(a.shape)
                     start += a.size
 
-    def move(self, step, arrays):
-        """Update the parameter arrays[0], given its gradient and what is kept, by pieces."""
-        for x, g, *kept in pieces(*arrays):
-            if self.weight_decay:
-                g = self.decay(x, g)
-            self.update(x, g, step, *kept)
+    def move(self, step, x, g, *kept):
+        """Update the parameter x in place, given its gradient and what is kept for it."""
+        self.update(x, self.decay(x, g) if self.weight_decay else g, step, *kept)
 
     def decay(self, x, g):
         """The gradient with that of weight_decay |x|^2 / 2 added."""

@@ -1,0 +1,202 @@
+"""What makes tinygen fast, each trick beside the plain way to do the same: milliseconds of both.
+
+    python tests/benchmarks/tricks.py
+
+Both ways of a row give the same numbers (that is checked), take turns, and are given by their
+medians. Sizes are those of a DCGAN step with 64 images, unless the name says otherwise.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+
+import tinygen as tg  # noqa: E402
+from tinygen import functional as F, nn, optim  # noqa: E402
+from tinygen.ops import conv, normalise  # noqa: E402
+
+REPEATS = 30
+rng = np.random.default_rng(0)
+
+
+def numbers(*shape):
+    return rng.standard_normal(shape, np.float32)
+
+
+def images(n, c, h, w):
+    """Channels last in memory."""
+    return conv.first(numbers(n, h, w, c))
+
+
+def patches():
+    """patches of channels-first or of channels-last images"""
+    x = images(64, 64, 14, 14)
+    planes = np.ascontiguousarray(x)
+
+    def channels_first():
+        n, c, h, w = planes.shape
+        padded = np.zeros((n, c, h + 2, w + 2), np.float32)
+        padded[:, :, 1:-1, 1:-1] = planes
+        seen = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (2, 3))[:, :, ::2, ::2]
+        return seen.transpose(0, 2, 3, 4, 5, 1).reshape(n, 7, 7, -1)
+
+    return channels_first, lambda: conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), (7, 7))
+
+
+def transposed_convolution():
+    """transposed convolution by scattered additions, or by one convolution and interleaving"""
+    y, weight = images(64, 128, 7, 7), images(128, 64, 4, 4)
+    geometry = (2, 2), (1, 1)
+    return (lambda: conv.scatter(y, weight, *geometry, (1, 1), (14, 14)),
+            lambda: conv.interleave(y, weight, *geometry, (14, 14)))
+
+
+def batch_norm():
+    """batch norm, forward and backward, from ten operations or as one primitive"""
+    x, g = tg.tensor(images(64, 64, 14, 14)).requires_grad_(), tg.Tensor(images(64, 64, 14, 14))
+    weight, bias = [tg.Tensor(numbers(64)).requires_grad_() for _ in range(2)]
+
+    def ten():
+        centred = x - x.mean((0, 2, 3), keepdim=True)
+        std = ((centred * centred).mean((0, 2, 3), keepdim=True) + 1e-5).sqrt()
+        return centred / std * weight.reshape(1, -1, 1, 1) + bias.reshape(1, -1, 1, 1)
+
+    def gradient(forward):
+        return lambda: tg.grad(forward(), x, g)[0].data
+
+    return gradient(ten), gradient(lambda: F.batch_norm(x, None, None, weight, bias, True))
+
+
+def channel_moments():
+    """x minus a number a channel: against one number, or against a whole example"""
+    x, v = images(64, 64, 14, 14), numbers(64)
+    return lambda: x - v.reshape(1, -1, 1, 1), lambda: x - normalise.whole(v, x)
+
+
+def channel_sums():
+    """sums over the batch: all dimensions at once, or over the examples first"""
+    x = images(64, 64, 14, 14)
+    return lambda: x.sum((0, 2, 3)), lambda: normalise.total(x)
+
+
+def leaky_relu():
+    """leaky ReLU's gradient: chosen by np.where, or times a float mask"""
+    x, g = images(64, 64, 14, 14), images(64, 64, 14, 14)
+    return (lambda: np.where(x > 0, g, np.float32(0.2) * g),
+            lambda: F.leaky_relu.rule(0)(g, x, x, 0.2))
+
+
+def relu():
+    """ReLU: the maximum with the number 0, or with an array of zeros"""
+    x = images(64, 64, 14, 14)
+    return lambda: np.maximum(x, 0), lambda: F.relu(x)
+
+
+def softplus():
+    """softplus: np.logaddexp, or max(x, 0) + log1p(exp(-|x|))"""
+    x = numbers(128, 784)
+    return lambda: np.logaddexp(x, np.float32(0)), lambda: F.softplus(x)
+
+
+def linear():
+    """a linear layer of 256 x 128, forward and backward: product, then sum; or one primitive"""
+    x, g = tg.tensor(numbers(256, 128)).requires_grad_(), tg.Tensor(numbers(256, 128))
+    weight, bias = tg.tensor(numbers(128, 128)).requires_grad_(), tg.tensor(numbers(128))
+    bias.requires_grad_()
+
+    def gradient(forward):
+        return lambda: tg.grad(forward(), [x, weight, bias], g)[1].data
+
+    return (gradient(lambda: x @ weight.transpose(0, 1) + bias),
+            gradient(lambda: F.linear(x, weight, bias)))
+
+
+def outer_product():
+    """a product with inner size 1, (256, 1) by (1, 128): as a matrix product, or multiplied"""
+    a, b = numbers(256, 1), numbers(1, 128)
+    return lambda: a @ b, lambda: a * b
+
+
+def adam():
+    """Adam on 20 biases of 128 numbers: one after the other, or together"""
+    def side(small):
+        params = [nn.Parameter(tg.ones(128)) for _ in range(20)]
+        for p in params:
+            p.grad = tg.ones(128)
+        optimizer = optim.Adam(params)
+
+        def step():
+            optim.SMALL, before = small, optim.SMALL
+            optimizer.step()
+            optim.SMALL = before
+            return params[0].data
+
+        return step
+
+    return side(0), side(optim.SMALL)
+
+
+def frozen():
+    """the generator's update through a discriminator that wants gradients, or is frozen"""
+    from tinygen.gan import dcgan, generator_loss
+
+    tg.manual_seed(0)
+    model, fake = dcgan(), tg.Tensor(images(64, 1, 28, 28)).requires_grad_()
+
+    def update(wanted):
+        model.discriminator.requires_grad_(wanted)
+        fake.grad = None
+        generator_loss(model.discriminator(fake)).backward()
+        return fake.grad.data
+
+    return lambda: update(True), lambda: update(False)
+
+
+def memory():
+    """one DCGAN discriminator, forward and backward, where freed memory returns to the system"""
+    code = ("import sys, time, statistics; sys.path.insert(0, sys.argv[1])\n"
+            "import tinygen as tg, tinygen.gan as gan\n"
+            "d, x, times = gan.dcgan().discriminator, tg.randn(64, 1, 28, 28), []\n"
+            "for _ in range(12):\n"
+            "    start = time.perf_counter(); d(x).sum().backward()\n"
+            "    times.append(time.perf_counter() - start)\n"
+            "print(1000 * statistics.median(times[2:]))")
+    kept = "import ctypes; ctypes.CDLL = None\n"      # so that backend.py cannot ask malloc for it
+
+    def run(before):
+        return float(subprocess.check_output([sys.executable, "-c", before + code, str(ROOT)],
+                                             env={**os.environ}))
+
+    rounds = [(run(kept), run("")) for _ in range(3)]
+    return [statistics.median(times) for times in zip(*rounds)]
+
+
+def compare(trick):
+    """Print one row: what it is, the plain way, the fast way, their ratio."""
+    if trick is memory:
+        slow, fast = memory()
+    else:
+        ways, times = trick(), ([], [])
+        for a, b in zip(*[[way()] for way in ways]):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+        for _ in range(REPEATS):
+            for way, taken in zip(ways, times):
+                start = time.perf_counter()
+                way()
+                taken.append(time.perf_counter() - start)
+        slow, fast = [1000 * statistics.median(taken[3:]) for taken in times]
+    print(f"{slow:8.3f} {fast:8.3f} {slow / fast:6.1f}   {trick.__doc__}", flush=True)
+
+
+if __name__ == "__main__":
+    print("plain ms  fast ms  ratio  what")
+    for trick in (patches, transposed_convolution, batch_norm, channel_moments, channel_sums,
+                  leaky_relu, relu, softplus, linear, outer_product, adam, frozen, memory):
+        compare(trick)
