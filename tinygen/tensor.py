@@ -67,19 +67,19 @@ class Node:
     decided now, so a network frozen for this step stays frozen in this graph. `parents` lists, for
     each wanted argument i, (i, the node that made it, or the leaf itself). `out` is the raw output
     (not the Tensor, which would be a reference cycle), `kept` what the body kept for its rules,
-    `versions` the memory that the rules may read, with its version now.
+    `cells` the versions of the memory that the rules may read, and `versions` their numbers now.
     """
 
-    __slots__ = ("serial", "op", "args", "options", "parents", "out", "kept", "versions")
+    __slots__ = ("serial", "op", "args", "options", "parents", "out", "kept", "cells", "versions")
 
-    def __init__(self, op, args, options, parents, out, kept, versions):
+    def __init__(self, op, args, options, parents, out, kept, cells):
         self.serial = next(_serial)
         self.op, self.args, self.options, self.parents = op, args, options, parents
-        self.out, self.kept = out, kept
-        self.versions = [(cell, cell[0]) for cell in versions]
+        self.out, self.kept, self.cells = out, kept, cells
+        self.versions = [cell[0] for cell in cells]
 
     def release(self):
-        self.args = self.options = self.out = self.kept = self.versions = None
+        self.args = self.options = self.out = self.kept = self.cells = None
 
 
 def op(*rules, rest=None, share=None):
@@ -203,7 +203,7 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
             if node.args is None:
                 raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this "
                                    "graph; pass retain_graph=True there to walk it twice")
-            if any([cell[0] != number for cell, number in node.versions]):
+            if [cell[0] for cell in node.cells] != node.versions:
                 raise RuntimeError(
                     f"{node.op.__name__}: an input was changed in place after the operation was "
                     "recorded (by an optimiser step, load_state_dict or item assignment), so its "
