@@ -319,10 +319,20 @@ def test_check_prints_a_table(here, command):
     assert {line.split()[2] for line in lines[1:]} == {"1", "2"} and os.listdir() == []
 
 
+# Lessons
+
+def test_lessons_are_listed_and_run(here, command, monkeypatch):
+    monkeypatch.setenv("TINYGEN_FAST", "")      # as it was, afterwards
+    status, said, error = command("lessons")
+    assert (status, error) == (0, "") and "01  A number that remembers" in said
+    status, said, error = command("lesson", "1", "--fast")
+    assert (status, error) == (0, "") and said.endswith("lesson 01: 6 checks passed\n")
+
+
 # Help, and whatever is wrong
 
 @pytest.mark.parametrize("words", [[], ["compare"], ["train"], ["sample"], ["reconstruct"],
-                                   ["check"]], ids=str)
+                                   ["check"], ["lessons"], ["lesson"]], ids=str)
 def test_help(here, command, words):
     status, said, error = command(*words, "--help")
     assert (status, error) == (0, "") and said.startswith(f"usage: {' '.join(['tinygen', *words])}")
@@ -363,6 +373,7 @@ WRONG = [
     (["sample", "missing"], "missing holds no run"), (["sample"], "run"),
     (["sample", ".", "-n", "0"], "0 is not"), (["sample", ".", "--temperature", "nan"], "nan is"),
     (["reconstruct", "missing"], "missing holds no run"),
+    (["lesson"], "number"), (["lesson", "99"], "there is no lesson 99; there are 01"),
     (["check", "ad"], "ad: not known"), (["check", "add", "--cases", "0"], "0 is not"),
 ]
 

@@ -19,7 +19,7 @@ FLOORS = [
     ["functional", "gradcheck"],
     ["distributions", "nn", "optim", "datasets"],
     ["vae", "gan", "metrics", "plots"],
-    ["train", "report", "checks"],
+    ["train", "report", "checks", "lessons"],
     ["cli", "__main__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -6,7 +6,7 @@ import pathlib
 import sys
 import types
 
-from . import backend, datasets, plots, train
+from . import backend, datasets, lessons, plots, train
 from .backend import InputError
 from .tensor import Tensor
 
@@ -95,6 +95,11 @@ def parser():
     sub.add_argument("--cases", type=positive, default=50,
                      help="random cases an argument (default: 50)")
     sub.add_argument("--seed", type=seed, default=0)
+
+    command("lessons", list_lessons, "List the lessons.")
+    sub = command("lesson", lesson, "Run a lesson.")
+    sub.add_argument("number", help="which, for example 08")
+    sub.add_argument("--fast", action="store_true", help="the short form: seconds, not minutes")
     return top
 
 
@@ -239,6 +244,14 @@ def check(args):
     except checks.GradcheckError as error:
         print(f"tinygen check: wrong derivative: {error}", file=sys.stderr)
         return 1
+
+
+def list_lessons(args):
+    print(lessons.table())
+
+
+def lesson(args):
+    lessons.run(args.number, args.fast)
 
 
 def main(argv=None):
