@@ -18,7 +18,7 @@ FLOORS = [
     ["ops", "creation", "serialization"],
     ["functional", "gradcheck"],
     ["distributions", "nn", "optim", "datasets"],
-    ["vae", "gan", "metrics", "plots"],
+    ["vae", "gan", "metrics", "inpaint", "plots"],
     ["train", "report", "checks", "lessons"],
     ["cli", "__main__"],
 ]
