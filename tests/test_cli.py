@@ -284,6 +284,17 @@ def test_reconstruct(copy, command, n, shown):
     assert pathlib.Path("a.png").read_bytes() == (run / "reconstruct.png").read_bytes()
 
 
+@pytest.mark.parametrize("name, columns", [("vae", 7), ("gan", 6)])
+def test_inpaint(copy, command, name, columns):
+    run = copy(name)
+    status, said, _ = command("inpaint", run, "-n", 3, "--mask", "top")
+    assert status == 0 and said.startswith("mean squared error on the hidden pixels: by ")
+    assert "3 test images, each with what is known (top hidden)" in said
+    assert picture_size(run / "inpaint.png") == (3 * (30 * columns - 2), 3 * (30 * 3 - 2))
+    assert command("inpaint", run, "-n", 3, "--mask", "top", "--out", "a.png")[:2] == (
+        0, said.replace(f"{run}/inpaint.png", "a.png"))
+
+
 def test_compare_leaves_a_report(here, command):
     status, said, _ = command("compare", "--data", "../tiny", "--epochs", "1", "--out", "both")
     assert status == 0 and "The report is both/report.html: open it in a browser." in said
@@ -332,7 +343,7 @@ def test_lessons_are_listed_and_run(here, command, monkeypatch):
 # Help, and whatever is wrong
 
 @pytest.mark.parametrize("words", [[], ["compare"], ["train"], ["sample"], ["reconstruct"],
-                                   ["check"], ["lessons"], ["lesson"]], ids=str)
+                                   ["check"], ["inpaint"], ["lessons"], ["lesson"]], ids=str)
 def test_help(here, command, words):
     status, said, error = command(*words, "--help")
     assert (status, error) == (0, "") and said.startswith(f"usage: {' '.join(['tinygen', *words])}")
@@ -373,6 +384,7 @@ WRONG = [
     (["sample", "missing"], "missing holds no run"), (["sample"], "run"),
     (["sample", ".", "-n", "0"], "0 is not"), (["sample", ".", "--temperature", "nan"], "nan is"),
     (["reconstruct", "missing"], "missing holds no run"),
+    (["inpaint", "missing"], "missing holds no run"), (["inpaint", ".", "--mask", "all"], "center"),
     (["lesson"], "number"), (["lesson", "99"], "there is no lesson 99; there are 01"),
     (["check", "ad"], "ad: not known"), (["check", "add", "--cases", "0"], "0 is not"),
 ]
@@ -434,6 +446,15 @@ def test_what_cannot_be_reconstructed(copy, command, name, part):
     run = copy(name)
     assert one_sentence(command("reconstruct", run), part)
     assert not (run / "reconstruct.png").exists()
+
+
+def test_a_completion_that_cannot_be_written(copy, command):
+    status, said, error = command("inpaint", copy("vae"), "-n", "1", "--out", "missing/a.png")
+    assert (status, said) == (2, "") and "missing/a.png" in error.split("\r")[-1]
+
+
+def test_points_have_no_hidden_pixels(copy, command):
+    assert one_sentence(command("inpaint", copy("ring-vae")), "was trained on points")
 
 
 @pytest.mark.parametrize("words", ["sample", "reconstruct"])

@@ -6,7 +6,7 @@ import pathlib
 import sys
 import types
 
-from . import backend, datasets, lessons, plots, train
+from . import backend, datasets, inpaint, lessons, plots, train
 from .backend import InputError
 from .tensor import Tensor
 
@@ -88,6 +88,14 @@ def parser():
     sub.add_argument("run", help="the folder of a run")
     sub.add_argument("-n", type=positive, default=10, help="how many (default: 10)")
     sub.add_argument("--out", help="the picture (default: reconstruct.png in the run's folder)")
+
+    sub = command("inpaint", complete, "Fill in hidden pixels of test images with a trained model.")
+    sub.add_argument("run", help="the folder of a run")
+    sub.add_argument("--mask", choices=inpaint.MASKS, default="left",
+                     help="what is hidden (default: left)")
+    sub.add_argument("-n", type=positive, default=8, help="how many (default: 8)")
+    sub.add_argument("--seed", type=seed, default=0)
+    sub.add_argument("--out", help="the picture (default: inpaint.png in the run's folder)")
 
     sub = command("check", check, "Check every derivative against finite differences, "
                   "first and second order.")
@@ -234,6 +242,38 @@ def reconstruct(args):
     reconstructions = training.model.reconstruct(Tensor(originals)).numpy()
     plots.figure_reconstructions(originals, reconstructions, path)
     print(f"{len(originals)} test images (above) and their reconstructions (below) are in {path}")
+
+
+def complete(args):
+    training, config = train.load_run(args.run)
+    if len(config["shape"]) == 1:
+        raise InputError(f"{args.run} was trained on points, and inpaint fills in images; "
+                         f"use tinygen sample {args.run}")
+    backend.manual_seed(args.seed)
+    data, model = load_data(config["data"], config["quick"]), training.model.requires_grad_(False)
+    originals, known = data.test[:args.n], inpaint.mask(args.mask, data.shape)
+    x, columns = training.from_data(originals), {}
+    if config["model"] == "vae":
+        columns["by encoding"] = [inpaint.by_encoding(model, x, known)]
+        columns["by search"] = inpaint.by_search(lambda z: model.picture(model.decode(z)),
+                                                 model.latent_dim, x, known, weight=5.0)
+    else:
+        columns["by search"] = inpaint.by_search(model.generator, model.latent_dim, x, known,
+                                                 weight=1.0, critic=model.discriminator)
+    columns = {name: [training.to_data(column) for column in several]
+               for name, several in columns.items()}
+    path = pathlib.Path(args.out or pathlib.Path(args.run) / "inpaint.png")
+    plots.figure_completions(originals, known, [c for several in columns.values() for c in several],
+                             path)
+    best = {name: several[0] for name, several in columns.items()}
+    best["mean training image"] = inpaint.by_mean(originals, known, data.train)
+    best["nearest training image"] = inpaint.by_neighbour(originals, known, data.train)
+    print("mean squared error on the hidden pixels:", ", ".join(
+        [f"{name} {inpaint.hidden_error(done, originals, known):.4f}"
+         for name, done in best.items()]))
+    print(f"{len(originals)} test images, each with what is known ({args.mask} hidden), "
+          f"{' and '.join([f'{len(several)} {name}' for name, several in columns.items()])}, "
+          f"and the truth, are in {path}")
 
 
 def check(args):

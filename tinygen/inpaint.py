@@ -6,6 +6,7 @@ pixels as they are.
 """
 
 import numpy as np
+from tqdm import tqdm
 
 from . import backend, creation
 from .backend import InputError
@@ -80,7 +81,7 @@ def by_search(generate, latent_dim, x, known, steps=200, lr=0.1, starts=4, weigh
         prior = 0.5 * sum(z * z, 1)
         return weight * fit + prior + (0 if critic is None else softplus(-critic(made)).flatten())
 
-    for _ in range(steps):
+    for _ in tqdm(range(steps), "searching z", leave=False, delay=2):
         optimizer.zero_grad()
         sum(losses(generate(z))).backward()
         optimizer.step()

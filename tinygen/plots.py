@@ -90,6 +90,17 @@ def figure_reconstructions(originals, reconstructions, path, columns=10):
     save_image(np.concatenate(bands[1:]), path)
 
 
+def figure_completions(originals, known, columns, path):
+    """A row an image: what is known of it (the rest light grey), its completions, the original.
+
+    `columns` are the completions, arrays of the shape of `originals` (N, C, H, W).
+    """
+    known = np.broadcast_to(known, originals.shape)
+    masked = known * originals + (1 - known) * 0.6
+    rows = np.stack([masked, *columns, originals], axis=1)
+    save_image(image_grid(rows.reshape(-1, *originals.shape[1:]), rows.shape[1], gap=2), path)
+
+
 def figure_interpolation(rows, path):
     """`rows` (R, steps, C, H, W): each row a walk from one image to another."""
     save_image(image_grid(np.concatenate(list(rows)), len(rows[0])), path)
