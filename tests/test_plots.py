@@ -155,3 +155,51 @@ def test_a_file_object_will_do():
     file = io.BytesIO()
     plots.save_image(np.zeros((2, 2)), file)
     assert file.getvalue().startswith(b"\x89PNG")
+
+
+def test_completions_stand_between_what_is_known_and_the_truth(tmp_path):
+    originals, completed = random_images(2, 3, 1, 4, 4)
+    known = np.ones((1, 4, 4), np.float32)
+    known[:, :2] = 0
+    plots.figure_completions(originals, known, [completed], tmp_path / "a.png")
+    picture = pixels(tmp_path / "a.png")[1::3, 1::3]
+    assert picture.shape == (3 * 6 - 2, 3 * 6 - 2)
+    for i in range(3):
+        masked, done, truth = [picture[6 * i:6 * i + 4, 6 * j:6 * j + 4] for j in range(3)]
+        assert (masked[:2] == 153).all() and np.array_equal(masked[2:], truth[2:])
+        assert np.array_equal(done, np.rint(completed[i, 0] * 255))
+        assert np.array_equal(truth, np.rint(originals[i, 0] * 255))
+
+
+def test_a_latent_grid_is_even_in_probability():
+    grid = plots.latent_grid(5, spread=0.9)
+    assert grid.shape == (25, 2) and grid.dtype == np.float32
+    np.testing.assert_allclose(grid[12], 0, atol=1e-7)
+    np.testing.assert_allclose(grid[0], [-1.6449, 1.6449], atol=1e-3)       # top left, 5 and 95 %
+    x = np.sort(np.random.default_rng(0).standard_normal(100_000))
+    shares = np.diff(np.searchsorted(x, grid[:5, 0])) / len(x)
+    np.testing.assert_allclose(shares, 0.9 / 4, atol=0.01)
+
+
+def test_a_latent_map_shows_every_class(tmp_path):
+    codes, labels = np.random.default_rng(0).standard_normal((400, 2)), np.arange(400) % 4
+    plots.figure_latent_map(codes, labels, tmp_path / "a.png")
+    plots.figure_latent_map(codes, np.zeros(400), tmp_path / "b.png")
+    assert [len(np.unique(pixels(tmp_path / name).reshape(-1, 4), axis=0)) > few
+            for name, few in (("a.png", 200), ("b.png", 20))] == [True, True]
+    assert coloured(pixels(tmp_path / "a.png")) > 2000
+
+
+def test_surface_and_animation(tmp_path):
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((100, 2))
+    for i in range(3):
+        plots.figure_surface(lambda points: 1 / (1 + np.exp(-points[:, 0] * i)),
+                             rng.standard_normal((50, 2)), real, tmp_path / f"{i}.png")
+    assert coloured(pixels(tmp_path / "2.png")) > 10_000
+    plots.save_animation([tmp_path / f"{i}.png" for i in range(3)], tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert (gif.format, gif.n_frames) == ("GIF", 3)
+        assert gif.size == pixels(tmp_path / "0.png").shape[1::-1]
+    with pytest.raises(InputError, match="no pictures"):
+        plots.save_animation([], tmp_path / "b.gif")

@@ -7,6 +7,7 @@ no display is needed, and the same data gives the same bytes.
 
 import contextlib
 import math
+import statistics
 
 import numpy as np
 
@@ -106,6 +107,27 @@ def figure_interpolation(rows, path):
     save_image(image_grid(np.concatenate(list(rows)), len(rows[0])), path)
 
 
+def figure_latent_map(codes, labels, path, names=None):
+    """Where each example lies in a latent plane: codes (N, 2), coloured by labels (N,)."""
+    with drawing(path, (5.6, 5)) as axes:
+        for i, label in enumerate(np.unique(labels)):
+            axes.scatter(*codes[labels == label].T, s=4, color=f"C{i % 10}", linewidths=0,
+                         label=str(label if names is None else names[label]))
+        axes.set(xlabel="z[0]", ylabel="z[1]", aspect="equal")
+        axes.legend(loc="upper right", markerscale=3)
+
+
+def latent_grid(side, spread=0.95):
+    """side x side points of the plane, (side^2, 2), as even in probability under N(0, 1).
+
+    Along each axis they lie at quantiles, from (1 - spread) / 2 to (1 + spread) / 2: the first row
+    is the top one, as in a picture.
+    """
+    normal = statistics.NormalDist()
+    at = [normal.inv_cdf(p) for p in np.linspace((1 - spread) / 2, (1 + spread) / 2, side)]
+    return np.array([(x, y) for y in at[::-1] for x in at], np.float32)
+
+
 def figure_curves(history, columns, path, unit, level=None):
     """Columns of `history` (a list of one dict an epoch) over epochs.
 
@@ -125,6 +147,41 @@ def figure_curves(history, columns, path, unit, level=None):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.25)
         axes.figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize="small")
+
+
+def figure_surface(probability, samples, real, path, most=1000):
+    """The discriminator's D(x) over the plane, under real points and generated ones, both (N, 2).
+
+    `probability` maps points (M, 2) to D (M,). The frame is that of the real points.
+    """
+    low, high = real.min(axis=0), real.max(axis=0)
+    centre, half = (low + high) / 2, 0.65 * max(float((high - low).max()), 1e-6)
+    ticks = [np.linspace(c - half, c + half, 120) for c in centre]
+    points = np.stack(np.meshgrid(*ticks), axis=-1).reshape(-1, 2).astype(np.float32)
+    with drawing(path, (5.6, 5)) as axes:
+        surface = axes.contourf(*ticks, probability(points).reshape(120, 120), cmap="RdBu",
+                                levels=np.linspace(0, 1, 21), alpha=0.7)
+        axes.figure.colorbar(surface, label="D(x), the probability of being real",
+                             ticks=[0, 0.25, 0.5, 0.75, 1])
+        axes.scatter(*real[:most].T, s=5, color="0.35", linewidths=0, label="real")
+        axes.scatter(*samples[:most].T, s=5, color="black", marker="x", lw=0.7, label="generated")
+        axes.set(aspect="equal", xlim=(centre[0] - half, centre[0] + half),
+                 ylim=(centre[1] - half, centre[1] + half))
+        axes.legend(loc="upper right", markerscale=2)
+
+
+def save_animation(pictures, path, seconds=0.2):
+    """The PNG files `pictures`, of one size, as an animated GIF, `seconds` a picture."""
+    from PIL import Image
+
+    frames = []
+    for picture in pictures:
+        with Image.open(picture) as image:
+            frames.append(image.convert("P", palette=Image.Palette.ADAPTIVE))
+    if not frames:
+        raise InputError("save_animation: there are no pictures; draw some first")
+    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:],
+                   duration=round(1000 * seconds), loop=0)
 
 
 @contextlib.contextmanager
