@@ -284,6 +284,29 @@ def test_reconstruct(copy, command, n, shown):
     assert pathlib.Path("a.png").read_bytes() == (run / "reconstruct.png").read_bytes()
 
 
+@pytest.mark.parametrize("name, first", [
+    ("vae", "Frechet distance"), ("gan", "Frechet distance"), ("ring-vae", "modes found")])
+def test_evaluate(copy, command, name, first):
+    run = copy(name)
+    before = contents(run)
+    status, said, error = command("evaluate", run, "-n", 40)
+    assert (status, error) == (0, "") and said.startswith("40 samples against ")
+    rows = [line.rsplit(maxsplit=2) for line in said.splitlines()[3:]]
+    assert rows[0][0] == first and len(rows) == (3 if name == "ring-vae" else 5)
+    assert all(float(found) >= 0 and float(real) >= 0 for _, found, real in rows)
+    if name == "ring-vae":
+        assert rows[0][2] == "8" and float(rows[1][2]) > 0.9
+    assert command("evaluate", run, "-n", 40)[1] == said
+    assert command("evaluate", run, "-n", 40, "--seed", 1)[1] != said and contents(run) == before
+
+
+def test_moons_have_no_modes_to_count(copy, command):
+    run = copy("ring-vae")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "data": "moons"}))
+    assert one_sentence(command("evaluate", run), "no modes to count")
+
+
 @pytest.mark.parametrize("name, columns", [("vae", 7), ("gan", 6)])
 def test_inpaint(copy, command, name, columns):
     run = copy(name)
@@ -343,7 +366,8 @@ def test_lessons_are_listed_and_run(here, command, monkeypatch):
 # Help, and whatever is wrong
 
 @pytest.mark.parametrize("words", [[], ["compare"], ["train"], ["sample"], ["reconstruct"],
-                                   ["check"], ["inpaint"], ["lessons"], ["lesson"]], ids=str)
+                                   ["check"], ["evaluate"], ["inpaint"], ["lessons"],
+                                   ["lesson"]], ids=str)
 def test_help(here, command, words):
     status, said, error = command(*words, "--help")
     assert (status, error) == (0, "") and said.startswith(f"usage: {' '.join(['tinygen', *words])}")
@@ -384,6 +408,7 @@ WRONG = [
     (["sample", "missing"], "missing holds no run"), (["sample"], "run"),
     (["sample", ".", "-n", "0"], "0 is not"), (["sample", ".", "--temperature", "nan"], "nan is"),
     (["reconstruct", "missing"], "missing holds no run"),
+    (["evaluate", "missing"], "missing holds no run"),
     (["inpaint", "missing"], "missing holds no run"), (["inpaint", ".", "--mask", "all"], "center"),
     (["lesson"], "number"), (["lesson", "99"], "there is no lesson 99; there are 01"),
     (["check", "ad"], "ad: not known"), (["check", "add", "--cases", "0"], "0 is not"),

@@ -81,7 +81,7 @@ def test_bundled_file_missing(monkeypatch):
 def test_bundled_file_in_a_package_comes_first(monkeypatch, tmp_path):
     (tmp_path / "some.gz").write_bytes(gzip.compress(idx(pixels(3))))
     monkeypatch.setattr(datasets.importlib.resources, "files", lambda name: tmp_path)
-    assert (datasets._bundled(datasets.read_idx, "some.gz") == pixels(3)).all()
+    assert (datasets.bundled(datasets.read_idx, "some.gz") == pixels(3)).all()
 
 
 # IDX files

@@ -123,3 +123,46 @@ X = np.zeros((10, 2))
 def test_bad_input_is_told_in_a_sentence(message, call):
     with pytest.raises(InputError, match=message):
         call()
+
+
+# The classifier
+
+@pytest.fixture(scope="module")
+def classifier():
+    return metrics.load_classifier()
+
+
+def test_the_classifier_reads_the_test_digits_and_is_small(classifier):
+    data = datasets.mnist()
+    features, probabilities = metrics.judge(classifier, data.test)
+    assert features.shape == (10_000, 64) and probabilities.shape == (10_000, 10)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities.argmax(axis=1) == data.test_labels).mean() >= 0.99
+    assert datasets.bundled(lambda path: path.stat().st_size, "digit_classifier.npz") <= 500_000
+
+
+def test_image_figures_of_real_collapsed_and_noisy_samples(classifier):
+    """Real images are close to other real ones; one image again and again, or noise, is far."""
+    data, rng = datasets.mnist(), np.random.default_rng(0)
+    reference, real = data.test[:1000], data.train[:1000]
+    one = np.repeat(data.train[:1], 1000, axis=0) + 0.05 * rng.random((1000, 1, 28, 28), np.float32)
+    noise = rng.random((1000, 1, 28, 28), np.float32)
+    found = [metrics.image_figures(classifier, x, reference) for x in (real, one, noise)]
+    distance, precision, recall, entropy, confidence = zip(*[f.values() for f in found])
+    assert distance[0] < 0.1 * min(distance[1:])
+    assert precision[0] > 0.8 and recall[0] > 0.8 and recall[1] < 0.05 and precision[2] < 0.2
+    assert entropy[0] > 0.98 and entropy[1] < 0.01 and confidence[0] > 0.97
+
+
+def test_only_grey_digits_are_judged(classifier):
+    with pytest.raises(InputError, match=r"judge: the images have shape \(5, 3, 28, 28\)"):
+        metrics.judge(classifier, np.zeros((5, 3, 28, 28), np.float32))
+
+
+def test_draw_makes_as_many_as_asked_in_the_range_of_the_data():
+    from tinygen import gan
+
+    tg.manual_seed(0)
+    training = gan.GANTraining(gan.dense_gan((1, 28, 28)))
+    images = metrics.draw(training, 7, batch=3)
+    assert images.shape == (7, 1, 28, 28) and 0 <= images.min() <= images.max() <= 1

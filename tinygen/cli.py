@@ -6,7 +6,7 @@ import pathlib
 import sys
 import types
 
-from . import backend, datasets, inpaint, lessons, plots, train
+from . import backend, datasets, inpaint, lessons, metrics, plots, train
 from .backend import InputError
 from .tensor import Tensor
 
@@ -88,6 +88,12 @@ def parser():
     sub.add_argument("run", help="the folder of a run")
     sub.add_argument("-n", type=positive, default=10, help="how many (default: 10)")
     sub.add_argument("--out", help="the picture (default: reconstruct.png in the run's folder)")
+
+    sub = command("evaluate", evaluate, "Say in figures how good a model's samples are.")
+    sub.add_argument("run", help="the folder of a run")
+    sub.add_argument("-n", type=positive, help="how many samples (default: 10000 images, or the "
+                     "2500 points of the published protocol)")
+    sub.add_argument("--seed", type=seed, default=0)
 
     sub = command("inpaint", complete, "Fill in hidden pixels of test images with a trained model.")
     sub.add_argument("run", help="the folder of a run")
@@ -242,6 +248,39 @@ def reconstruct(args):
     reconstructions = training.model.reconstruct(Tensor(originals)).numpy()
     plots.figure_reconstructions(originals, reconstructions, path)
     print(f"{len(originals)} test images (above) and their reconstructions (below) are in {path}")
+
+
+MODES = {"ring": (datasets.ring, datasets.ring_modes, 0.01),
+         "grid": (datasets.grid, datasets.grid_modes, 0.05)}
+
+
+def evaluate(args):
+    training, config = train.load_run(args.run)
+    image, name = len(config["shape"]) == 3, config["data"]
+    if not image and name not in MODES:
+        raise InputError(f"{args.run} was trained on {name}, whose points have no modes to count; "
+                         f"evaluate knows images, ring and grid; look at it with "
+                         f"tinygen sample {args.run}")
+    n = args.n or (10_000 if image else 2500)
+    backend.manual_seed(args.seed)
+    samples = metrics.draw(training, n)
+    if image:
+        data = load_data(name, config["quick"])
+        n = min(n, len(data.test), len(data.train))
+        real = data.train[backend.generator.permutation(len(data.train))[:n]]
+        classifier = metrics.load_classifier()
+        found, floor = [metrics.image_figures(classifier, images, data.test[:n])
+                        for images in (samples, real)]
+        what = f"{n} test images, by the features of the digit classifier"
+    else:
+        draw, modes, sigma = MODES[name]
+        found, floor = [metrics.point_figures(points, modes(), sigma)
+                        for points in (samples, draw(n))]
+        what = f"the modes of {name}"
+    print(f"{len(samples)} samples against {what}; beside them as many real examples\n")
+    print(f"{'':24}{'samples':>10}{'real':>10}")
+    for key in found:
+        print(f"{key:24}{found[key]:10.4g}{floor[key]:10.4g}")
 
 
 def complete(args):

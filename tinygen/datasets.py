@@ -155,17 +155,17 @@ def mnist():
     Source: LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document
     recognition". Raises `InputError` if the files did not come with the installation.
     """
-    train = _bundled(_read_images, "train-images-idx3-ubyte.gz")
-    test = _bundled(_read_images, "t10k-images-idx3-ubyte.gz")
+    train = bundled(_read_images, "train-images-idx3-ubyte.gz")
+    test = bundled(_read_images, "t10k-images-idx3-ubyte.gz")
     if (len(train), len(test)) != (60_000, 10_000):
         raise _fault("bundled MNIST", f"has {len(train)} and {len(test)} images", "60000 and 10000",
                      "install tinygen again")
     return Dataset("mnist", train, test,
-                   _bundled(_read_labels, "train-labels-idx1-ubyte.gz", train),
-                   _bundled(_read_labels, "t10k-labels-idx1-ubyte.gz", test))
+                   bundled(_read_labels, "train-labels-idx1-ubyte.gz", train),
+                   bundled(_read_labels, "t10k-labels-idx1-ubyte.gz", test))
 
 
-def _bundled(read, name, *args):
+def bundled(read, name, *args):
     """`read` the bundled file `name`, wherever this installation keeps it."""
     try:
         packaged = importlib.resources.files("tinygen.data") / name

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import backend, creation, plots
+from . import backend, creation, metrics, plots
 from .backend import InputError
 from .serialization import replacing
 from .tensor import Tensor, no_grad
@@ -68,9 +68,7 @@ def write(out, vae, gan, data, note=""):
 
 def draw(training, n):
     """n samples as an array in the range of the data, clipped to [0, 1] as in a picture."""
-    model = training.model
-    parts = [training.to_data(model.sample(min(100, n - i))).numpy() for i in range(0, n, 100)]
-    return np.clip(np.concatenate(parts), 0, 1)
+    return np.clip(metrics.draw(training, n), 0, 1)
 
 
 def sharpness(images):

@@ -15,6 +15,7 @@ import platform
 import time
 
 import numpy as np
+from tqdm import tqdm
 
 from . import backend, creation, plots
 from .backend import InputError
@@ -131,8 +132,6 @@ def fit(training, data, out, epochs, batch_size, progress=True):
     After each epoch it measures on data.test, and writes the history, a picture and a checkpoint.
     Returns the history and the timing, lists with one dict an epoch.
     """
-    from tqdm import tqdm      # here, because a library that only computes needs no progress bar
-
     out, model = pathlib.Path(out), training.model
     history, timing, first = [], [], 1
     points = creation.randn(64 if data.is_images else 2000, model.latent_dim)
