@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinygen import backend, datasets, gan, report, vae
+from tinygen import backend, datasets, gan, plots, report, vae
 from tinygen.backend import InputError
 from tinygen.tensor import Tensor
 
@@ -185,12 +185,25 @@ def test_a_copy_lies_at_no_distance_and_real_images_measure_one(written):
 
 def test_spherical_interpolation():
     a, b = np.array([2.0, 0, 0]), np.array([0, 2.0, 0])
-    assert np.allclose(report.spherical(a, b, 0), a) and np.allclose(report.spherical(a, b, 1), b)
-    assert np.allclose(report.spherical(a, b, 0.5), [math.sqrt(2), math.sqrt(2), 0])
+    assert np.allclose(plots.spherical(a, b, 0), a) and np.allclose(plots.spherical(a, b, 1), b)
+    assert np.allclose(plots.spherical(a, b, 0.5), [math.sqrt(2), math.sqrt(2), 0])
     for t in (0.1, 0.3, 0.8):
-        assert np.linalg.norm(report.spherical(a, b, t)) == pytest.approx(2)
+        assert np.linalg.norm(plots.spherical(a, b, t)) == pytest.approx(2)
     for other in (a, -a, 3 * a):      # no single arc
-        assert np.allclose(report.spherical(a, other, 0.25), 0.75 * a + 0.25 * other)
+        assert np.allclose(plots.spherical(a, other, 0.25), 0.75 * a + 0.25 * other)
+
+
+def test_grey_images_of_28_x_28_are_judged_by_the_digit_classifier(written, tmp_path):
+    _, text, sentences, _ = written
+    rows = re.findall(r"<th scope=row>([^<]+), by the digit classifier</th><td>([^<]+)</td>"
+                      r"<td>([^<]+)</td>", text)
+    assert [name for name, _, _ in rows] == ["Frechet distance", "precision", "recall",
+                                             "entropy of the classes", "mean confidence"]
+    a, b = map(float, rows[0][1:])
+    closer = "VAE" if a <= b else "GAN"
+    assert f"samples of the {closer} are closer" in sentences[-1]
+    colour = dataset(shape=(3, 28, 28))
+    assert "digit classifier" not in " ".join(report.write(tmp_path, *models(colour), colour))
 
 
 # The advice

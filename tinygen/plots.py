@@ -128,6 +128,25 @@ def latent_grid(side, spread=0.95):
     return np.array([(x, y) for y in at[::-1] for x in at], np.float32)
 
 
+def spherical(a, b, t):
+    """The point at `t` in [0, 1] of the arc from a to b, two arrays (N,) (Shoemake 1985).
+
+    sin((1 - t) w) / sin(w) * a + sin(t w) / sin(w) * b, where w is the angle between them. Where
+    they point the same or opposite ways there is no single arc, and it is the straight way. White
+    2016 recommends it for the latent points of generative networks.
+    """
+    cosine = float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
+    angle = math.acos(min(1.0, max(-1.0, cosine)))
+    if math.sin(angle) < 1e-3:
+        return straight(a, b, t)
+    return (math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / math.sin(angle)
+
+
+def straight(a, b, t):
+    """The point at `t` in [0, 1] of the line from a to b."""
+    return (1 - t) * a + t * b
+
+
 def figure_curves(history, columns, path, unit, level=None):
     """Columns of `history` (a list of one dict an epoch) over epochs.
 

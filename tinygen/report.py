@@ -50,7 +50,7 @@ def write(out, vae, gan, data, note=""):
     vae_samples, gan_samples = draw(vae.training, MEASURED), draw(gan.training, MEASURED)
     vae_figures = figures(vae, vae_samples, real, data.train)
     gan_figures = figures(gan, gan_samples, real, data.train)
-    sentences = advice(vae_figures, gan_figures)
+    sentences = advice(vae_figures, gan_figures) + judged(vae_figures, gan_figures, data, real)
     items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
     body = [introduction(vae, gan, data, note),
             samples_section(out, real, vae_samples, gan_samples),
@@ -103,7 +103,22 @@ def figures(run, samples, real, train):
     return {**run.history[-1], "parameters": count(run.training.model),
             "seconds": statistics.median(row["seconds"] for row in run.timing),
             "sharpness": relative(sharpness), "diversity": relative(diversity),
-            "nearest": relative(nearest, train)}
+            "nearest": relative(nearest, train), "samples": samples}
+
+
+def judged(vae, gan, data, real):
+    """Put what the digit classifier says into the `figures` of both; a sentence about it."""
+    if data.shape != (1, 28, 28) or min(len(real), len(data.train)) < 5:
+        return []
+    classifier = metrics.load_classifier()
+    train = data.train[backend.generator.permutation(len(data.train))[:len(real)]]
+    for found, images in ((vae, vae["samples"]), (gan, gan["samples"]), ({}, train)):
+        found["judged"] = metrics.image_figures(classifier, images, real)
+    a, b, floor = [f["judged"]["Frechet distance"] for f in (vae, gan, found)]
+    closer, other = ("VAE", "GAN") if a <= b else ("GAN", "VAE")
+    return [f"Judged by the features of the digit classifier, the samples of the {closer} are "
+            f"closer to real images than those of the {other}: their Frechet distances are "
+            f"{min(a, b):.0f} and {max(a, b):.0f}, where training images have {floor:.0f}."]
 
 
 def count(module):
@@ -233,25 +248,6 @@ its z, so it has no reconstructions.</p>
 {picture(path, "VAE: test images, and below each its reconstruction")}"""
 
 
-def spherical(a, b, t):
-    """The point at `t` in [0, 1] of the arc from a to b, two arrays (N,) (Shoemake 1985).
-
-    sin((1 - t) w) / sin(w) * a + sin(t w) / sin(w) * b, where w is the angle between them. Where
-    they point the same or opposite ways there is no single arc, and it is the straight way. White
-    2016 recommends it for the latent points of generative networks.
-    """
-    cosine = float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
-    angle = math.acos(min(1.0, max(-1.0, cosine)))
-    if math.sin(angle) < 1e-3:
-        return straight(a, b, t)
-    return (math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / math.sin(angle)
-
-
-def straight(a, b, t):
-    """The point at `t` in [0, 1] of the line from a to b."""
-    return (1 - t) * a + t * b
-
-
 def walks(training, ends, way):
     """Images (PAIRS, STEPS, C, H, W) along the `way` between the points `ends` (2 * PAIRS, L)."""
     steps = np.linspace(0, 1, STEPS).tolist()
@@ -266,8 +262,8 @@ def interpolation_section(out, vae, gan, real):
     codes = vae.model.encode(Tensor(vae.from_data(real[chosen])))[0].numpy()
     latent = creation.randn(2 * PAIRS, gan.model.latent_dim).numpy()
     left, right = out / "interpolation_vae.png", out / "interpolation_gan.png"
-    plots.figure_interpolation(walks(vae, codes, straight), left)
-    plots.figure_interpolation(walks(gan, latent, spherical), right)
+    plots.figure_interpolation(walks(vae, codes, plots.straight), left)
+    plots.figure_interpolation(walks(gan, latent, plots.spherical), right)
     return f"""<h2>Interpolations</h2>
 <p>Each row walks through the latent space in equal steps. The VAE's rows go in a straight line
 (linear interpolation) from the code of one test image to that of another. The GAN's rows go between
@@ -345,14 +341,17 @@ def table_section(v, g):
             ("Sharpness", *measure("sharpness")),
             ("Diversity", *measure("diversity")),
             ("Distance to training images", *measure("nearest"))]
+    rows += [(f"{name}, by the digit classifier", f"{v['judged'][name]:.3g}",
+              f"{g['judged'][name]:.3g}") for name in v.get("judged", ())]
     cells = "\n".join(f"<tr><th scope=row>{name}</th><td>{a}</td><td>{b}</td></tr>"
                       for name, a, b in rows)
     return f"""<h2>Figures</h2>
 <div class="wide"><table><tr><th></th><th scope=col>VAE</th><th scope=col>GAN</th></tr>
 {cells}</table></div>
-<p>The losses of the two mean different things and cannot be held against each other. The last three
-rows can: they are the same measures for both, taken from {MEASURED:,} samples and given relative to
-real test images, which have 1.00. They are rough, as they see pixels and not what is shown.</p>
+<p>The losses of the two mean different things and cannot be held against each other. The rows from
+sharpness on can: they are the same measures for both, taken from {MEASURED:,} samples. The first
+three are relative to real test images, which have 1.00; they are rough, as they see pixels and not
+what is shown. <code>tinygen evaluate</code> explains and refines the last ones.</p>
 <ul><li><b>Sharpness</b>: how much neighbouring pixels differ on average. Below 1 is blur; above 1
 is noise, or edges harder than real ones.</li>
 <li><b>Diversity</b>: the mean Euclidean distance between two random samples. Far below 1, a model
