@@ -235,7 +235,10 @@ class Unflatten(Module):
 
 
 class Identity(Module):
-    """x itself."""
+    """x itself. Arguments are ignored, so that it can stand in any layer's place."""
+
+    def __init__(self, *args, **kwargs):
+        pass
 
     def forward(self, x):
         return x
