@@ -25,12 +25,16 @@ every_exercise = pytest.mark.parametrize("name", [lesson.path.stem for lesson in
 
 
 def run(path, cwd):
-    """Run a script in the fast form, without a display, as a process of its own."""
+    """Run a script in the fast form, without a display, as a process of its own.
+
+    One thread is enough for it, and two that wait for each other on a busy machine take minutes.
+    """
     environment = {name: value for name, value in os.environ.items()
                    if name not in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")}
     return subprocess.run(
         [sys.executable, path], cwd=cwd, capture_output=True, text=True, encoding="utf-8",
-        env=environment | {"TINYGEN_FAST": "1", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"})
+        env=environment | {"TINYGEN_FAST": "1", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1",
+                           "OPENBLAS_NUM_THREADS": "1"})
 
 
 @every_lesson

@@ -321,7 +321,7 @@ def clip_grad_norm_(parameters, max_norm):
     norm = grad_norm(parameters)
     scale = min(float(max_norm) / (norm + 1e-6), 1.0)  # nan stays nan: a broken gradient must show
     for p in parameters:
-        if p.grad is not None:
+        if p.grad is not None and scale != 1:
             p.grad = Tensor(p.grad.data * scale)
     return norm
 
