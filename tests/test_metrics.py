@@ -1,11 +1,16 @@
 """The measures on known answers: perfect samplers, collapsed ones, Gaussians in closed form."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import tinygen as tg
 from tinygen import datasets, metrics
 from tinygen.backend import InputError
+
+ROOT = Path(__file__).parent.parent
 
 
 def gaussian(n, mean, covariance, seed=0):
@@ -166,3 +171,12 @@ def test_draw_makes_as_many_as_asked_in_the_range_of_the_data():
     training = gan.GANTraining(gan.dense_gan((1, 28, 28)))
     images = metrics.draw(training, 7, batch=3)
     assert images.shape == (7, 1, 28, 28) and 0 <= images.min() <= images.max() <= 1
+
+
+def test_the_classifier_is_the_network_of_lesson_05():
+    def layers(path):
+        return [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "nn.Sequential"]
+
+    lesson, = (ROOT / "lessons").glob("05_*.py")
+    assert layers(lesson) == layers(ROOT / "tinygen" / "metrics.py")
