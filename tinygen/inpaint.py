@@ -68,7 +68,8 @@ def by_search(generate, latent_dim, x, known, steps=200, lr=0.1, starts=4, weigh
     from `starts` random points: with weight = 1 / (2 sigma^2) minus the log posterior of z under
     Gaussian noise. `critic`, a GAN's discriminator, adds -log D(generate(z)), which asks for a
     picture that looks real (Yeh et al. 2017, section 3.2). Returns (starts, N, C, H, W), for each
-    example the best start first. The networks' weights stay as they are.
+    example the best start first. The networks' weights stay as they are; freeze them before, by
+    `requires_grad_(False)`, or their gradients are computed for nothing.
     """
     n = len(x)
     target = Tensor(np.tile(x, (starts, 1, 1, 1)).astype(np.float32))
