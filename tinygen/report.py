@@ -50,7 +50,9 @@ def write(out, vae, gan, data, note=""):
     vae_samples, gan_samples = draw(vae.training, MEASURED), draw(gan.training, MEASURED)
     vae_figures = figures(vae, vae_samples, real, data.train)
     gan_figures = figures(gan, gan_samples, real, data.train)
-    sentences = advice(vae_figures, gan_figures) + judged(vae_figures, gan_figures, data, real)
+    train = data.train[backend.generator.permutation(len(data.train))[:len(real)]]
+    sentences = advice(vae_figures, gan_figures) + closer(
+        vae_figures["judged"], gan_figures["judged"], judged(train, real))
     items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
     body = [introduction(vae, gan, data, note),
             samples_section(out, real, vae_samples, gan_samples),
@@ -103,22 +105,25 @@ def figures(run, samples, real, train):
     return {**run.history[-1], "parameters": count(run.training.model),
             "seconds": statistics.median(row["seconds"] for row in run.timing),
             "sharpness": relative(sharpness), "diversity": relative(diversity),
-            "nearest": relative(nearest, train), "samples": samples}
+            "nearest": relative(nearest, train), "judged": judged(samples, real)}
 
 
-def judged(vae, gan, data, real):
-    """Put what the digit classifier says into the `figures` of both; a sentence about it."""
-    if data.shape != (1, 28, 28) or min(len(real), len(data.train)) < 5:
+def judged(images, real):
+    """What the digit classifier says of `images` beside `real` ones; {} where it cannot judge."""
+    if real.shape[1:] != (1, 28, 28) or min(len(real), len(images)) < 5:
+        return {}
+    return metrics.image_figures(metrics.load_classifier(), images, real)
+
+
+def closer(vae, gan, floor):
+    """A sentence, or none, on what `judged` says of both models and of training images."""
+    if not (vae and gan and floor):
         return []
-    classifier = metrics.load_classifier()
-    train = data.train[backend.generator.permutation(len(data.train))[:len(real)]]
-    for found, images in ((vae, vae["samples"]), (gan, gan["samples"]), ({}, train)):
-        found["judged"] = metrics.image_figures(classifier, images, real)
-    a, b, floor = [f["judged"]["Frechet distance"] for f in (vae, gan, found)]
-    closer, other = ("VAE", "GAN") if a <= b else ("GAN", "VAE")
-    return [f"Judged by the features of the digit classifier, the samples of the {closer} are "
-            f"closer to real images than those of the {other}: their Frechet distances are "
-            f"{min(a, b):.0f} and {max(a, b):.0f}, where training images have {floor:.0f}."]
+    a, b, least = [f["Frechet distance"] for f in (vae, gan, floor)]
+    first, second = ("VAE", "GAN") if a <= b else ("GAN", "VAE")
+    return [f"Judged by the features of the digit classifier, the samples of the {first} are "
+            f"closer to real images than those of the {second}: their Frechet distances are "
+            f"{min(a, b):.0f} and {max(a, b):.0f}, where training images have {least:.0f}."]
 
 
 def count(module):
@@ -342,7 +347,7 @@ def table_section(v, g):
             ("Diversity", *measure("diversity")),
             ("Distance to training images", *measure("nearest"))]
     rows += [(f"{name}, by the digit classifier", f"{v['judged'][name]:.3g}",
-              f"{g['judged'][name]:.3g}") for name in v.get("judged", ())]
+              f"{g['judged'][name]:.3g}") for name in v["judged"]]
     cells = "\n".join(f"<tr><th scope=row>{name}</th><td>{a}</td><td>{b}</td></tr>"
                       for name, a, b in rows)
     return f"""<h2>Figures</h2>
