@@ -124,15 +124,15 @@ for way, seconds in zip(ways, times[:4] + [512 * times[4]]):
 #
 # | trick | times | trick | times |
 # | --- | --- | --- | --- |
-# | softplus without `logaddexp` | 10 | patches of channels-last images | 2.2 |
-# | leaky ReLU's gradient: a mask of floats | 4 | small weights updated together | 1.7 |
-# | an outer product is no matrix product | 3 | no gradient that nobody asked for | 1.4 |
-# | sums over a batch, images first | 2.5 | freed memory stays with the process | 1.3 |
-# | batch norm as one primitive | 2.4 | transposed convolution as a convolution | 1.2 |
+# | softplus without `logaddexp` | 12 | sums over a batch, images first | 2.5 |
+# | leaky ReLU's gradient: a mask of floats | 8 | small weights updated together | 1.7 |
+# | patches copied a row at a time | 3.6 | no gradient that nobody asked for | 1.4 |
+# | an outer product is no matrix product | 3.5 | freed memory stays with the process | 1.3 |
+# | patches of channels-last images | 3 | patches of a few images at a time | 1.2 |
+# | batch norm as one primitive | 2.7 | transposed convolution as a convolution | 1 to 1.2 |
 #
-# No help: patches kept for the weight gradient (3 % of a step for a quarter more memory); Adam in
-# cache-sized pieces (nothing, once freed memory stays); rows before the batch in memory; two
-# threads that copy; and, by count, Winograd's way to multiply less.
+# No help: patches kept for the weight gradient (3 % of a step, a quarter more memory); Adam in
+# pieces; rows before the batch; threads that copy; and, by count, Winograd's way to multiply less.
 #
 # ## The way back
 #

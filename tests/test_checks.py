@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import tinygen as tg
 from tinygen import backend, checks, functional, nn, ops
 from tinygen.gradcheck import GradcheckError, gradcheck, gradgradcheck
-from tinygen.ops import conv
 from tinygen.ops.shapes import mask, match_order, sum_to
 from tinygen.tensor import OPS, op, raw
 
@@ -230,8 +229,7 @@ BUILTINS = {tuple, list, slice, range, zip, len, enumerate, isinstance, any, int
             IndexError, ValueError}
 MODULES = {math, builtins}
 DOORWAYS = {mask,           # the one way from a condition to a constant
-            match_order,    # it looks at the order in memory, which no number depends on
-            conv.patches}   # called by `share` where the rules get arrays, never recorded
+            match_order}    # it looks at the order in memory, which no number depends on
 
 
 def rules_of(tree):

@@ -55,6 +55,21 @@ def to_device(x, device):
     return cupy.asarray(x)
 
 
+def windows(x, shape, strides, length):
+    """Runs of `length` numbers of the contiguous array `x`, which may overlap, copied side by side.
+
+    `shape` says how many runs there are, `strides` how many bytes each dimension steps. NumPy
+    copies a run as one item of many bytes, up to four times as fast as number by number; CuPy has
+    no such items.
+    """
+    as_strided = array_module(x).lib.stride_tricks.as_strided
+    if array_module(x) is np and x.size:
+        runs = x.reshape(-1)[:length].view(f"V{length * x.itemsize}")
+        return np.ascontiguousarray(as_strided(runs, shape, strides)).view(x.dtype)
+    return array_module(x).ascontiguousarray(
+        as_strided(x, (*shape, length), (*strides, x.itemsize)))
+
+
 generator = np.random.default_rng(0)
 
 

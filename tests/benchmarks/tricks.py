@@ -45,9 +45,36 @@ def patches():
         padded = np.zeros((n, c, h + 2, w + 2), np.float32)
         padded[:, :, 1:-1, 1:-1] = planes
         seen = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (2, 3))[:, :, ::2, ::2]
-        return seen.transpose(0, 2, 3, 4, 5, 1).reshape(n, 7, 7, -1)
+        return seen.transpose(0, 2, 3, 4, 5, 1).reshape(n * 7 * 7, -1)
 
     return channels_first, lambda: conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), (7, 7))
+
+
+def runs():
+    """patches of grey images (28 x 28) number by number, or a row of a patch at a time"""
+    x = images(64, 1, 28, 28)
+
+    def by_number():
+        padded = np.pad(x[:, 0], ((0, 0), (1, 1), (1, 1)))
+        seen = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (1, 2))[:, ::2, ::2]
+        return seen.reshape(64 * 14 * 14, 16)
+
+    return by_number, lambda: conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), (14, 14))
+
+
+def pieces():
+    """convolution of 64 x 14 x 14 to 128 x 7 x 7: all patches at once, or a few images at a time"""
+    x, weight = images(64, 64, 14, 14), images(128, 64, 4, 4)
+
+    def side(cache):
+        def convolve():
+            conv.CACHE, before = cache, conv.CACHE
+            y = conv.conv2d(x, weight, None, (2, 2), (1, 1), (1, 1))
+            conv.CACHE = before
+            return y
+        return convolve
+
+    return side(2 ** 30), side(conv.CACHE)
 
 
 def transposed_convolution():
@@ -84,6 +111,12 @@ def channel_sums():
     """sums over the batch: all dimensions at once, or over the examples first"""
     x = images(64, 64, 14, 14)
     return lambda: x.sum((0, 2, 3)), lambda: normalise.total(x)
+
+
+def channel_products():
+    """sums of products over the batch: written down first, or summed on the way"""
+    x, y = images(64, 64, 14, 14), images(64, 64, 14, 14)
+    return lambda: normalise.total(x * y), lambda: normalise.total_product(x, y)
 
 
 def leaky_relu():
@@ -197,6 +230,7 @@ def compare(trick):
 
 if __name__ == "__main__":
     print("plain ms  fast ms  ratio  what")
-    for trick in (patches, transposed_convolution, batch_norm, channel_moments, channel_sums,
-                  leaky_relu, relu, softplus, linear, outer_product, adam, frozen, memory):
+    for trick in (patches, runs, pieces, transposed_convolution, batch_norm, channel_moments,
+                  channel_sums, channel_products, leaky_relu, relu, softplus, linear, outer_product,
+                  adam, frozen, memory):
         compare(trick)

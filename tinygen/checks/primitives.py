@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from .. import functional as F, ops
-from ..ops import conv, shapes
+from ..ops import conv, normalise, shapes
 from .draw import along_lines, array, broadcast_shapes, chosen, shape_of
 
 
@@ -243,6 +243,11 @@ def linear_case(pick):
                         "bias": array(pick, (m,))}
 
 
+def total_product_case(pick):
+    shape = shape_of(pick, 2, 3)
+    return normalise.total_product, {"x": array(pick, shape), "y": array(pick, shape)}
+
+
 def batch_norm_case(pick):
     """The batch's own moments, or given ones."""
     c = pick(1, 3)
@@ -334,7 +339,8 @@ PRIMITIVES = {
     "logsumexp": logsumexp_case, "softmax": along_one(ops.softmax),
     "log_softmax": along_one(ops.log_softmax), "_euclidean": reduction(ops.norm),
     "_matmul": matmul_case, "_linear": linear_case, "_getitem": getitem_case,
-    "scatter_add": scatter_add_case, "batch_norm": batch_norm_case, "conv2d": conv2d_case,
+    "scatter_add": scatter_add_case, "batch_norm": batch_norm_case,
+    "total_product": total_product_case, "conv2d": conv2d_case,
     "conv_transpose2d": conv_transpose2d_case, "conv2d_weight": conv2d_weight_case,
 }
 

@@ -17,15 +17,21 @@ is one run of numbers, and gathering patches is copying runs:
 
 All patches, one a row, times the weights, one output channel a column, is the convolution. The
 product has its channels last again. Weights lie in memory as images do, so that each kernel is one
-run in the order of a patch, and nothing is ever transposed in memory.
+run in the order of a patch, and nothing is ever transposed in memory. All patches together are many
+times larger than the images, so a few images are taken at a time: their patches are used while they
+are still in the processor's cache.
 
 `stride`, `padding` and `dilation` are (vertical, horizontal) pairs. `functional.py` has the
 versions for everyday use, `tests/naive.py` the seven nested loops that these are held against.
 """
 
-from ..backend import array_module
+import math
+
+from ..backend import array_module, windows
 from ..tensor import op
 from .normalise import total
+
+CACHE = 2 ** 19       # how many numbers of patches are gathered at once: 2 MiB of float32
 
 
 def last(x):
@@ -50,7 +56,7 @@ def out_size(size, kernel, stride, padding, dilation):
 
 
 def patches(x, kernel, stride, padding, dilation, positions):
-    """What the kernel sees at each of `positions` (oh, ow): (N, oh, ow, kh * kw * C)."""
+    """What the kernel sees at each of `positions` (oh, ow): (N * oh * ow, kh * kw * C)."""
     xp = array_module(x)
     (n, c, h, w), (kh, kw), (ph, pw), (oh, ow) = x.shape, kernel, padding, positions
     if ph or pw:
@@ -58,14 +64,22 @@ def patches(x, kernel, stride, padding, dilation, positions):
         padded[:, ph:ph + h, pw:pw + w] = last(x)
     else:
         padded = xp.ascontiguousarray(last(x))
-    sn, sh, sw, sc = padded.strides
-    shape = (n, oh, ow, kh, kw, c)
-    strides = (sn, sh * stride[0], sw * stride[1], sh * dilation[0], sw * dilation[1], sc)
-    if dilation[1] == 1:      # a row of a patch is one run in memory: say so
-        shape, strides = (n, oh, ow, kh, kw * c), strides[:4] + (padded.itemsize,)
-    out = xp.empty(shape, x.dtype)
-    out[...] = xp.lib.stride_tricks.as_strided(padded, shape, strides)
-    return out.reshape(n, oh, ow, kh * kw * c)
+    strides = [s * step for s, step in zip(padded.strides, (1, *stride))]
+    if dilation[1] == 1:      # a row of a patch is one run in memory
+        shape, length = (n, oh, ow, kh), kw * c
+    else:
+        shape, length = (n, oh, ow, kh, kw), c
+    strides += [s * d for s, d in zip(padded.strides[1:], dilation)]
+    seen = windows(padded, shape, strides[:len(shape)], length)
+    return seen.reshape(n * oh * ow, kh * kw * c)
+
+
+def parts(x, kernel, positions):
+    """Slices of a few images each, whose patches stay in the processor's cache."""
+    n, c = x.shape[:2]
+    numbers = n * math.prod(kernel) * math.prod(positions) * c
+    count = max(1, min(n, -(-numbers // CACHE)))
+    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
 def flat(x):
@@ -101,58 +115,46 @@ def interleave(y, weight, stride, padding, size):
     full = xp.zeros((o, mh * sh, mw * sw, c), y.dtype)
     full[:, :kh, :kw] = last(weight)
     taps = full.reshape(o, mh, sh, mw, sw, c)[:, ::-1, :, ::-1].transpose(1, 3, 0, 2, 4, 5)
+    taps = taps.reshape(mh * mw * o, sh * sw * c)
     qh, qw = oh + mh - 1, ow + mw - 1                # the number of output cells
-    cells = (flat(patches(y, (mh, mw), (1, 1), (mh - 1, mw - 1), (1, 1), (qh, qw)))
-             @ taps.reshape(mh * mw * o, sh * sw * c))
-    cells = cells.reshape(n, qh, qw, sh, sw, c)
-    out = cells.transpose(0, 1, 3, 2, 4, 5).reshape(n, qh * sh, qw * sw, c)
+    out = xp.empty((n, qh * sh, qw * sw, c), y.dtype)
+    for part in parts(y, (mh, mw), (qh, qw)):
+        cells = patches(y[part], (mh, mw), (1, 1), (mh - 1, mw - 1), (1, 1), (qh, qw)) @ taps
+        out.reshape(n, qh, sh, qw, sw, c)[part] = (
+            cells.reshape(-1, qh, qw, sh, sw, c).transpose(0, 1, 3, 2, 4, 5))
     more = [max(0, p + m - k) for p, m, k in zip(padding, size, out.shape[1:3])]
     if any(more):                                    # output pixels that no pixel of y reaches
         out = xp.pad(out, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)))
     return first(out[:, ph:ph + size[0], pw:pw + size[1]])
 
 
-@op(lambda g, out, x, weight, bias, stride, padding, dilation, seen=None:
+@op(lambda g, out, x, weight, bias, stride, padding, dilation:
     conv_transpose2d(g, weight, None, stride, padding, dilation, x.shape[2:]),
-    lambda g, out, x, weight, bias, stride, padding, dilation, seen=None:
+    lambda g, out, x, weight, bias, stride, padding, dilation:
     conv2d_weight(x, g, weight.shape[2:], stride, padding, dilation),
-    lambda g, out, x, weight, bias, stride, padding, dilation, seen=None: total(g))
-def conv2d(x, weight, bias, stride, padding, dilation, seen=None):
+    lambda g, out, x, weight, bias, stride, padding, dilation: total(g))
+def conv2d(x, weight, bias, stride, padding, dilation):
     """y[n, o, i, j] = sum over c, u, v of w[o, c, u, v] x[n, c, s i + d u - p, s j + d v - p].
 
     Plus bias[o]. x (N, C, H, W), weight (O, C, kh, kw), bias (O,) or None, y (N, O, oh, ow).
-    `seen` are the patches of x, where the caller has them already.
     """
-    o, c, kh, kw = weight.shape
-    if seen is None:
-        positions = out_size(x.shape[2:], (kh, kw), stride, padding, dilation)
-        seen = patches(x, (kh, kw), stride, padding, dilation, positions)
-    out = flat(seen) @ last(weight).reshape(o, kh * kw * c).T
-    out = first(out.reshape(*seen.shape[:3], o))
-    if bias is not None:
-        out += bias.reshape(-1, 1, 1)
-    return out
+    xp, (o, c, kh, kw) = array_module(x), weight.shape
+    positions = out_size(x.shape[2:], (kh, kw), stride, padding, dilation)
+    columns = last(weight).reshape(o, kh * kw * c).T
+    out = xp.empty((x.shape[0], *positions, o), x.dtype)
+    for part in parts(x, (kh, kw), positions):
+        seen = patches(x[part], (kh, kw), stride, padding, dilation, positions)
+        xp.matmul(seen, columns, out=flat(out[part]))
+        if bias is not None:
+            out[part] += bias
+    return first(out)
 
 
-def transposed_share(g, out, y, weight, bias, stride, padding, dilation, size, kept):
-    """The patches of g, which two rules need, where g is an array."""
-    return kept and patches(g, weight.shape[2:], stride, padding, dilation, y.shape[2:])
-
-
-def transposed_y(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
-    full = conv2d(g, weight, None, stride, padding, dilation, shared)
-    return full[:, :, :y.shape[2], :y.shape[3]]
-
-
-def transposed_weight(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
-    return conv2d_weight(g, y, weight.shape[2:], stride, padding, dilation, shared)
-
-
-def transposed_bias(g, out, y, weight, bias, stride, padding, dilation, size, shared=None):
-    return total(g)
-
-
-@op(transposed_y, transposed_weight, transposed_bias, share=transposed_share)
+@op(lambda g, out, y, weight, bias, stride, padding, dilation, size:
+    conv2d(g, weight, None, stride, padding, dilation)[:, :, :y.shape[2], :y.shape[3]],
+    lambda g, out, y, weight, bias, stride, padding, dilation, size:
+    conv2d_weight(g, y, weight.shape[2:], stride, padding, dilation),
+    lambda g, out, y, weight, bias, stride, padding, dilation, size: total(g))
 def conv_transpose2d(y, weight, bias, stride, padding, dilation, size):
     """The x-gradient of `conv2d`: y (N, O, oh, ow) and the weight to (N, C, *size).
 
@@ -165,18 +167,18 @@ def conv_transpose2d(y, weight, bias, stride, padding, dilation, size):
         out = scatter(y, weight, stride, padding, dilation, size)    # faster for one channel
     if bias is not None:
         out += bias.reshape(-1, 1, 1)
-    return out, True           # what `share` gets as `kept` where the rules get arrays
+    return out
 
 
-@op(lambda g, out, x, y, kernel, stride, padding, dilation, seen=None:
+@op(lambda g, out, x, y, kernel, stride, padding, dilation:
     conv_transpose2d(y, g, None, stride, padding, dilation, x.shape[2:]),
-    lambda g, out, x, y, kernel, stride, padding, dilation, seen=None:
+    lambda g, out, x, y, kernel, stride, padding, dilation:
     conv2d(x, g, None, stride, padding, dilation)[:, :, :y.shape[2], :y.shape[3]])
-def conv2d_weight(x, y, kernel, stride, padding, dilation, seen=None):
-    """The weight-gradient of `conv2d`: x (N, C, H, W) and y (N, O, oh, ow) to the weight's shape.
-
-    `seen` are the patches of x, where the caller has them already.
-    """
-    if seen is None:
-        seen = patches(x, kernel, stride, padding, dilation, y.shape[2:])
-    return first((flat(last(y)).T @ flat(seen)).reshape(y.shape[1], *kernel, x.shape[1]))
+def conv2d_weight(x, y, kernel, stride, padding, dilation):
+    """The weight-gradient of `conv2d`: x (N, C, H, W), y (N, O, oh, ow) to the weight's shape."""
+    positions, c = y.shape[2:], x.shape[1]
+    out = array_module(x).zeros((y.shape[1], math.prod(kernel) * c), x.dtype)
+    for part in parts(x, kernel, positions):
+        seen = patches(x[part], kernel, stride, padding, dilation, positions)
+        out += flat(last(y[part])).T @ seen
+    return first(out.reshape(y.shape[1], *kernel, c))
