@@ -15,9 +15,9 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["backend"],
     ["tensor"],
-    ["ops", "creation", "serialization"],
-    ["functional", "gradcheck"],
-    ["distributions", "nn", "optim", "datasets"],
+    ["ops", "creation"],
+    ["functional", "gradcheck", "dataloader"],
+    ["distributions", "nn", "optim", "datasets", "serialization"],
     ["vae", "gan", "metrics", "inpaint", "plots"],
     ["train", "report", "checks", "lessons"],
     ["cli", "__main__"],

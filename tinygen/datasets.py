@@ -1,5 +1,5 @@
 """Floor 4: data to learn from. Bundled MNIST, any folder in MNIST's format, a folder of images,
-three toy sets in the plane, and the `DataLoader` that cuts them into batches.
+and three toy sets in the plane. `dataloader.py` cuts them into batches.
 
 Images are float32 `(N, 1, 28, 28)` in [0, 1], 0 for black; points are float32 `(N, 2)`; labels
 are int64 `(N,)`. Whatever is wrong with a file raises `InputError`, one sentence that names it.
@@ -20,10 +20,11 @@ import numpy as np
 
 from . import backend
 from .backend import InputError
-from .tensor import Tensor
+from .dataloader import DataLoader, check_count  # noqa: F401  (the two are used together)
 
 NAMES = ("mnist", "ring", "grid", "moons")
-LARGEST_IDX = 2**31  # bytes; MNIST's training images are 2**25.5
+LARGEST_IDX = 600_000_000  # bytes; EMNIST's largest file has 547 million
+LARGEST_IMAGE = 2**26  # pixels; in memory, one takes up to 12 bytes while it is read
 IDX_NAME = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx\d-\w+(\.gz)?$")
 
 
@@ -56,8 +57,8 @@ def load(name_or_path):
     """The `Dataset` called "mnist", "ring", "grid" or "moons", or the one in a folder.
 
     A folder with IDX files goes to `idx_folder`, any other to `image_folder`. A name wins over a
-    folder of that name, which is still reached as "./mnist". The sets in the plane hold 50,000
-    training and 10,000 test points, drawn afresh from `backend.generator` at every call.
+    folder of that name, which is still reached as "./mnist". Each set in the plane has 50,000
+    training and 10,000 test points, drawn afresh from `backend.generator`.
     """
     if name_or_path == "mnist":
         return mnist()
@@ -70,14 +71,15 @@ def load(name_or_path):
     return idx_folder(folder) if _idx_files(folder) else image_folder(folder)
 
 
-def read_idx(path):
+def read_idx(path, shape=None):
     """The uint8 array in an IDX file, gzipped or not (the content decides, not the name).
 
     The format: two zero bytes, the element type (0x08 for unsigned bytes, the only one read here),
     the number of dimensions, each dimension as a big-endian 32-bit number, then the elements in
     row-major order. Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
 
-    Raises `InputError` unless the file holds exactly what its header says, at most 2 GiB.
+    Raises `InputError` unless the file holds exactly what its header says, of `shape` if given
+    ("N" is any number), at most 600 MB, and not packed a hundredfold, as only gzip bombs are.
     """
     path = Path(path)
     try:
@@ -85,18 +87,19 @@ def read_idx(path):
             raise _fault(path, "is missing or is not a file", "one like train-images-idx3-ubyte.gz",
                          "check the path")
         with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
+            packed, room = file.read(2) == b"\x1f\x8b", os.fstat(file.fileno()).st_size
+            room = min(LARGEST_IDX, 2**24 + 100 * room if packed else room)
             file.seek(0)
-            return _parse_idx(path, gzip.GzipFile(fileobj=file) if packed else file)
+            return _parse_idx(path, gzip.GzipFile(fileobj=file) if packed else file, shape, room)
     except (OSError, EOFError, zlib.error) as error:  # A broken gzip file raises all three.
         raise _fault(path, f"cannot be read ({error})", "a whole IDX file, gz or not") from error
 
 
-def _parse_idx(path, stream):
+def _parse_idx(path, stream, wanted, room):
     magic = _read_at_most(stream, 4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise _fault(path, f"begins with {magic.hex(' ') or 'nothing'}",
-                     "the bytes 00 00 08 and the number of dimensions", "give a file in IDX format")
+        raise _fault(path, f"begins with {magic.hex(' ') or 'nothing'}", "the bytes 00 00 08",
+                     "give a file in IDX format")
     if magic[2] != 0x08:
         raise _fault(path, f"holds elements of type 0x{magic[2]:02x}", "0x08, unsigned bytes",
                      "convert them first")
@@ -111,8 +114,11 @@ def _parse_idx(path, stream):
     said = " x ".join(map(str, shape)) + f" = {size:,} bytes"
     if size == 0:
         raise _fault(path, f"is empty, with {said} of data", "at least one", "give one with data")
-    if size > LARGEST_IDX:
-        raise _fault(path, f"claims {said} of data", f"at most {LARGEST_IDX:,}")
+    if wanted and (len(wanted) != ndim or any(m not in ("N", n) for m, n in zip(wanted, shape))):
+        raise _fault(path, f"holds an array of shape {shape}", str(wanted).replace("'", ""),
+                     "resize its images first, or use files of one set")
+    if size > room:
+        raise _fault(path, f"claims {said} of data", f"at most {room:,} in a file of this size")
     data = _read_at_most(stream, size + 1)
     if len(data) != size:
         short = f"is truncated to {len(data):,} bytes of data"
@@ -129,11 +135,7 @@ def _read_at_most(stream, count):
 
 
 def _read_images(path):
-    images = read_idx(path)
-    if images.shape[1:] != (28, 28):
-        raise _fault(path, f"holds an array of shape {images.shape}", "(N, 28, 28)",
-                     "resize its images first, as no other size is supported so far")
-    return _to_unit(images)
+    return _to_unit(read_idx(path, ("N", 28, 28)))
 
 
 def _to_unit(images):
@@ -142,11 +144,7 @@ def _to_unit(images):
 
 
 def _read_labels(path, images):
-    labels = read_idx(path)
-    if labels.shape != (len(images),):
-        raise _fault(path, f"holds labels of shape {labels.shape}",
-                     f"{(len(images),)} to match the images beside it", "use files of one set")
-    return labels.astype(backend.int64)
+    return read_idx(path, (len(images),)).astype(backend.int64)
 
 
 def mnist():
@@ -181,13 +179,13 @@ def idx_folder(path):
     """The `Dataset` in a folder laid out like MNIST: Fashion-MNIST, KMNIST, EMNIST, ...
 
     Looks for `*train-images-idx3-ubyte` and the same with `train-labels-idx1-ubyte`, and with
-    `t10k` or `test` for `train`; `.idx` for `-idx` and a final `.gz` are welcome. Where a file is
-    there both packed and unpacked, the unpacked one is read. Labels may be missing. Without a test
-    file, the last tenth of the training images (at least one) becomes the test set. Images come as
-    they are stored; EMNIST stores them transposed, `swapaxes(2, 3)` sets them upright.
+    `t10k` or `test` for `train`; `.idx` for `-idx` and a final `.gz` are welcome. Of a file that is
+    there packed and unpacked, the unpacked one is read. Labels may be missing. Without a test file,
+    the last tenth of the training images (at least one) becomes the test set. Images come as they
+    are stored; EMNIST stores them transposed, `swapaxes(2, 3)` sets them upright.
 
-    Raises `InputError` for a folder without training images or with two sets in it, for a broken
-    file, for images that are not 28 x 28, and for labels that do not match the images.
+    Raises `InputError` for a folder without training images or with two sets, for a broken file,
+    for images that are not 28 x 28, and for labels that do not match the images.
     """
     folder = _existing_folder(path)
     files = _idx_files(folder)
@@ -247,13 +245,13 @@ def image_folder(path, size=28):
     depth (as in torchvision's ImageFolder: the label is the class's place among the sorted names).
     Hidden files are passed over. Sorted by name, images 1, 11, 21, ... form the test set.
 
-    Raises `InputError` for an image that cannot be read or has more than Pillow's limit of 89
-    million pixels, for fewer than two images, and for images at both levels.
+    Raises `InputError` for an image that cannot be read, is animated, or has more than 67 million
+    pixels, for fewer than two images, and for images at both levels.
     """
     from PIL import Image
 
     folder = _existing_folder(path)
-    _check_count("image_folder: size", size)
+    check_count("image_folder: size", size)
     files = _image_files(folder)
     classes = [file.parts[0] if len(file.parts) > 1 else "" for file in files]
     if "" in classes and len(set(classes)) > 1:
@@ -286,13 +284,21 @@ def _read_grey(path, size):
     """The image at `path` as uint8 `(size, size)`."""
     from PIL import Image, ImageOps
 
-    with Image.open(path, formats=("PNG", "JPEG")) as image:
-        image = ImageOps.exif_transpose(image)
+    with Image.open(path, formats=("PNG", "JPEG")) as image:  # so far, only its head has been read
+        if image.width * image.height > LARGEST_IMAGE:
+            raise ValueError(f"{image.width} x {image.height} pixels, over {LARGEST_IMAGE:,}")
+        if image.format == "PNG" and image.is_animated:
+            raise ValueError(f"animated, with {image.n_frames} frames")
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would clip, not scale
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+        values, clear = np.asarray(image), image.info.get("transparency", -1)
+        image = Image.fromarray((values // 257 * (values != clear)).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+        black = Image.new("L", image.size)
+        black.paste(image.convert("L"), mask=image.getchannel("A"))
+        image = black
     return np.asarray(ImageOps.fit(image.convert("L"), (size, size), Image.Resampling.BICUBIC))
 
 
@@ -307,7 +313,7 @@ def ring(n, modes=8, radius=1.0, sigma=0.01):
 
 def ring_modes(modes=8, radius=1.0):
     """The centres, radius (cos t, sin t) with t = 2 pi k / modes, k from 0; `(modes, 2)`."""
-    _check_count("modes", modes)
+    check_count("modes", modes)
     angle = 2 * np.pi * np.arange(modes) / modes  # linspace(0, 2 pi, modes) has the angle 0 twice
     return (radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(backend.float32)
 
@@ -323,14 +329,14 @@ def grid(n, side=5, spacing=2.0, sigma=0.05):
 
 def grid_modes(side=5, spacing=2.0):
     """The centres of `grid`, by default {-4, -2, 0, 2, 4} squared; float32 `(side^2, 2)`."""
-    _check_count("side", side)
+    check_count("side", side)
     ticks = spacing * (np.arange(side) - (side - 1) / 2)
     x_and_y = np.meshgrid(ticks, ticks, indexing="ij")
     return np.stack(x_and_y, axis=-1).reshape(-1, 2).astype(backend.float32)
 
 
 def _mixture(n, centres, sigma):
-    _check_count("n", n)
+    check_count("n", n)
     points = centres[backend.generator.integers(len(centres), size=n)]
     points += sigma * backend.generator.standard_normal((n, 2), dtype=backend.float32)
     return points
@@ -343,58 +349,10 @@ def moons(n, noise=0.05):
     (1 - cos t, 1/2 - sin t), a fair coin for each point; `noise` is the standard deviation of the
     Gaussian added to both coordinates. Scikit-learn's `make_moons` has the same curves.
     """
-    _check_count("n", n)
+    check_count("n", n)
     angle = np.pi * backend.generator.random(n)
     x, y = np.cos(angle), np.sin(angle)
     lower = backend.generator.integers(2, size=n) == 1
     points = np.stack([np.where(lower, 1 - x, x), np.where(lower, 0.5 - y, y)], axis=1)
     points += noise * backend.generator.standard_normal((n, 2))
     return points.astype(backend.float32)
-
-
-def _check_count(name, value):
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} is {value!r}, expected an integer of 1 or more; give one")
-
-
-class DataLoader:
-    """Cuts `dataset` into batches: `for x in DataLoader(data.train, 64, shuffle=True)`.
-
-    `dataset` is an array `(N, ...)`, and each batch a Tensor `(batch_size, ...)`; or a tuple of
-    arrays of equal length, and each batch a tuple of Tensors that belong together. The last batch
-    holds what is left, unless `drop_last`. With `shuffle`, every `for` draws one new permutation
-    from `backend.generator` as it starts. Batches are copies. In PyTorch `dataset` is an object.
-
-    Raises `InputError` for a batch size below 1, unequal lengths, and no data.
-    """
-
-    def __init__(self, dataset, batch_size=1, shuffle=False, drop_last=False):
-        _check_count("DataLoader: batch_size", batch_size)
-        arrays = dataset if isinstance(dataset, tuple) else (dataset,)
-        if not all(backend.is_array(array) and array.ndim for array in arrays):
-            names = ", ".join(type(x).__name__ for x in arrays)
-            raise InputError(f"DataLoader: got {names}, expected arrays (N, ...); "
-                             "of a Dataset give .train, of a Tensor .data")
-        lengths = [len(array) for array in arrays]
-        if len(set(lengths)) != 1 or lengths[0] == 0:
-            raise InputError(f"DataLoader: the arrays have lengths {lengths}, expected one length "
-                             "of 1 or more for all; give arrays with data that belong together")
-        self.dataset, self.batch_size = dataset, batch_size
-        self.shuffle, self.drop_last = shuffle, drop_last
-        self._arrays, self._count = arrays, lengths[0]
-
-    def __len__(self):
-        """The number of batches."""
-        rest = 0 if self.drop_last else self.batch_size - 1
-        return (self._count + rest) // self.batch_size
-
-    def __iter__(self):
-        # No `yield` here: the permutation is drawn when the loop starts, not at its first step.
-        n, size = self._count, self.batch_size
-        order = backend.generator.permutation(n) if self.shuffle else np.arange(n)
-        return (self._batch(order[i * size:(i + 1) * size]) for i in range(len(self)))
-
-    def _batch(self, rows):
-        batch = tuple(Tensor(array[backend.to_device(rows, backend.device_of(array))])
-                      for array in self._arrays)
-        return batch if isinstance(self.dataset, tuple) else batch[0]
