@@ -1,11 +1,13 @@
-"""Floor 2: saving and loading. A file holds arrays and plain JSON; nothing in it is ever executed.
+"""Floor 4: saving and loading. A file holds arrays and plain JSON; nothing in it is ever executed.
 
 `save` takes dicts and lists, nested at will, of tensors, arrays, numbers, strings and None. The
 file is an ordinary `.npz`: each array under its path (`model/decoder.0.weight`), and under
 `structure` the rest as JSON, in which {"array": path} stands for an array.
 """
 
+import contextlib
 import json
+import math
 import os
 import pathlib
 import zipfile
@@ -15,10 +17,10 @@ import numpy as np
 from . import backend
 from .tensor import Tensor, raw
 
-
-# All that a damaged file makes zipfile and NumPy raise.
-FAULTS = (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, NotImplementedError,
-          RuntimeError, MemoryError, zipfile.BadZipFile)
+NUMBERS = "biufc"        # the kinds of dtype in a file: truth values, integers, floats, complex
+LARGEST = 2 ** 29        # bytes of a file
+LARGEST_JSON = 2 ** 22   # bytes of the JSON in it, which takes thirty times as much when read
+MOST_ARRAYS = 2 ** 15
 
 
 def save(obj, path):
@@ -28,10 +30,9 @@ def save(obj, path):
     def plain(x, name):
         if isinstance(x, Tensor) or backend.is_array(x):
             array = np.asarray(backend.to_device(raw(x), "cpu"))
-            if array.dtype.hasobject:
-                raise TypeError(f"save: {name} is an array of Python objects, which would need "
-                                "pickle; convert it to numbers")
-            if name in arrays or f"{name}.npy" in arrays or name.removesuffix(".npy") in arrays:
+            if array.dtype.kind not in NUMBERS:
+                raise TypeError(f"save: {name} is an array of {array.dtype}; convert it to numbers")
+            if {name, f"{name}.npy", name.removesuffix(".npy")} & set(arrays):
                 raise ValueError(f"save: two arrays would be called {name}; rename one")
             arrays[name] = array
             return {"array": name}
@@ -53,48 +54,82 @@ def save(obj, path):
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as part:
                 np.lib.format.write_array(part, array, allow_pickle=False)
+        if (file.tell() > 0.9 * LARGEST or len(structure) > LARGEST_JSON
+                or len(arrays) > MOST_ARRAYS):
+            raise ValueError(f"save: {len(arrays):,} arrays, {len(structure):,} bytes of JSON and "
+                             f"{file.tell():,} in all are too much for one file, which `load` "
+                             "would refuse; save in several, and long lists as arrays")
 
 
-class replacing:
+def need(right, fault):
+    if not right:
+        raise ValueError(fault)
+
+
+@contextlib.contextmanager
+def replacing(path):
     """A file for writing that takes the place of `path` only when it is whole and on the disk."""
-
-    def __init__(self, path):
-        self.path = pathlib.Path(path)
-        self.temporary = self.path.with_name(self.path.name + ".part")
-
-    def __enter__(self):
-        self.file = open(self.temporary, "wb")
-        return self.file
-
-    def __exit__(self, error, *rest):
-        try:
-            with self.file:
-                if error is None:
-                    self.file.flush()
-                    os.fsync(self.file.fileno())
-            if error is None:
-                os.replace(self.temporary, self.path)
-        finally:
-            self.temporary.unlink(missing_ok=True)
+    path = pathlib.Path(path)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load(path):
-    """What `save` wrote to `path`, with NumPy arrays where tensors or arrays were."""
-    def whole(x):
-        if isinstance(x, list):
-            return [whole(item) for item in x]
-        if isinstance(x, dict):
-            if set(x) == {"array"}:
-                return arrays[x["array"]]
-            return {key: whole(value) for key, value in x.items()}
-        return x
+    """What `save` wrote to `path`, with NumPy arrays where tensors or arrays were.
 
+    The file must hold exactly the arrays that its structure names, unpacked, and no array is made
+    before its header claims numbers, and as many as there are. An InputError says what is wrong.
+    """
+    def filled(array):
+        return json.loads(text, object_hook=lambda x: (
+            array(x["array"]) if set(x) == {"array"} else x))
+
+    if not os.path.isfile(path):
+        raise backend.InputError(f"{path} does not exist or is not a file; check the name")
     try:
-        with zipfile.ZipFile(path) as _, np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return whole(json.loads(arrays.pop("structure").tobytes()))
-    except FileNotFoundError:
-        raise backend.InputError(f"{path} does not exist; check the name") from None
-    except FAULTS as error:
+        with open(path, "rb") as file, zipfile.ZipFile(small(file)) as archive:
+            claimed = sum([part.file_size for part in archive.infolist()])
+            need(claimed <= os.path.getsize(path), f"it claims {claimed:,} bytes")
+            text, names = read(archive, "structure", 2 * LARGEST_JSON).tobytes(), ["structure"]
+            filled(names.append)
+            need(sorted([name + ".npy" for name in names]) == sorted(archive.namelist()),
+                 "the arrays in it are not those that it names")
+            arrays = {name: read(archive, name) for name in names[1:]}
+        return filled(arrays.pop)
+    except Exception as error:      # a damaged file makes zipfile, NumPy and json raise anything
         raise backend.InputError(f"{path} is not a file that tinygen has saved, or it is damaged "
                                  f"({error}); use another copy, or train again") from None
+
+
+def small(file):
+    """The archive `file`, if neither it nor its directory is larger than `save` would make it.
+
+    The directory is at the end, and zipfile reads all of it, however many parts it claims.
+    """
+    size = file.seek(0, os.SEEK_END)
+    need(42 < size <= LARGEST, f"it has {size:,} bytes")
+    file.seek(-42, os.SEEK_END)
+    end = file.read()
+    need(end[20:24] == b"PK\5\6" and end[-2:] == b"\0\0" and end[:4] != b"PK\6\7"
+         and int.from_bytes(end[32:36], "little") <= 4 * LARGEST_JSON, "it does not end as one")
+    return file
+
+
+def read(archive, name, limit=LARGEST):
+    """The array `name`, if its part of the archive has room for just what its header claims."""
+    part = archive.getinfo(name + ".npy")
+    with archive.open(part) as stream:
+        need(np.lib.format.read_magic(stream) == (1, 0), f"{name} is not a plain array")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        size = stream.tell() + math.prod(shape) * dtype.itemsize
+        need(size == part.file_size <= limit and dtype.kind in NUMBERS,
+             f"{name} claims {shape} of {dtype} in {part.file_size:,} bytes")
+    with archive.open(part) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)

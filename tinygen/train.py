@@ -5,6 +5,7 @@ epoch), `timing.csv` (seconds an epoch), `checkpoint.npz` (all that is needed to
 `samples/` (a picture an epoch, of the same latent points).
 """
 
+import copy
 import csv
 import io
 import json
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from . import backend, creation, plots
 from .backend import InputError
-from .datasets import DataLoader
+from .dataloader import DataLoader
 from .gan import GANTraining, dcgan, dense_gan
 from .serialization import load, replacing, save
 from .vae import VAETraining, conv_vae, dense_vae
@@ -104,13 +105,14 @@ def load_run(run):
 
 
 def restore(training, path):
-    """Put a checkpoint's weights and optimiser states back. Returns the checkpoint."""
+    """Put a checkpoint's weights and optimiser states back, all or none. Returns the checkpoint."""
     checkpoint = load(path)
     try:
-        training.model.load_state_dict(checkpoint["model"])
-        for optimizer, state in zip(training.optimizers, checkpoint["optimizers"]):
-            optimizer.load_state_dict(state)
-    except (KeyError, TypeError, ValueError) as error:
+        for target in (copy.deepcopy(training), training):     # what fails, fails in the copy
+            target.model.load_state_dict(checkpoint["model"])
+            for optimizer, state in zip(target.optimizers, checkpoint["optimizers"], strict=True):
+                optimizer.load_state_dict(state)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not the checkpoint of this run ({error}); "
                          "restore it from a copy, or train again") from None
     return checkpoint

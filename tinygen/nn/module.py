@@ -76,8 +76,9 @@ class Module:
     def load_state_dict(self, state_dict, strict=True):
         """Copy the tensors or arrays of `state_dict` into this module, once all were checked.
 
-        With `strict` the names must match exactly. On any fault a ValueError says what is wrong,
-        and nothing is changed.
+        With `strict` the names must match exactly. The shapes must, and the dtypes within their
+        kind: float64 fits float32, but no float an integer. On any fault a ValueError says what is
+        wrong, and nothing is changed.
         """
         own = dict(self.named_tensors([Parameter, Buffer]))
         missing = [name for name in own if name not in state_dict]
@@ -88,6 +89,11 @@ class Module:
                              "build the same model, or pass strict=False")
         found = {name: raw(state_dict[name]) for name in own if name in state_dict}
         for name, value in found.items():
+            if not (backend.is_array(value) and backend.array_module(value).can_cast(
+                    value.dtype, own[name].dtype, "same_kind")):
+                given = value.dtype if backend.is_array(value) else type(value).__name__
+                raise ValueError(f"load_state_dict: {name} is {given} in the state, "
+                                 f"but {own[name].dtype} in {type(self).__name__}")
             if value.shape != own[name].shape:
                 raise ValueError(f"load_state_dict: {name} has shape {value.shape} in the state, "
                                  f"but {own[name].shape} in {type(self).__name__}")
