@@ -16,7 +16,7 @@ FLOORS = [
     ["backend"],
     ["tensor"],
     ["ops", "creation"],
-    ["functional", "gradcheck", "dataloader"],
+    ["functional", "gradcheck", "dataloader", "anomaly"],
     ["distributions", "nn", "optim", "datasets", "serialization"],
     ["vae", "gan", "metrics", "inpaint", "plots"],
     ["train", "report", "checks", "lessons"],

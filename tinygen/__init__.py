@@ -15,6 +15,7 @@ def __getattr__(name):
     """What not every script needs is imported at its first use: half of the time of an import."""
     if name in ("distributions", "functional", "gradcheck", "nn", "optim"):
         return importlib.import_module(f"tinygen.{name}")
-    if name in ("save", "load"):
-        return getattr(importlib.import_module("tinygen.serialization"), name)
+    if name in ("save", "load", "detect_anomaly"):
+        home = "anomaly" if name == "detect_anomaly" else "serialization"
+        return getattr(importlib.import_module(f"tinygen.{home}"), name)
     raise AttributeError(f"module 'tinygen' has no attribute {name!r}")

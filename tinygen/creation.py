@@ -33,30 +33,27 @@ def shape_of(size):
 
 
 def zeros(*size, dtype=None, device="cpu", requires_grad=False):
-    array = np.zeros(shape_of(size), dtype or backend.default_dtype)
-    return new(array, dtype, device, requires_grad)
+    return full(shape_of(size), 0, dtype, device, requires_grad)
 
 
 def ones(*size, dtype=None, device="cpu", requires_grad=False):
-    array = np.ones(shape_of(size), dtype or backend.default_dtype)
-    return new(array, dtype, device, requires_grad)
+    return full(shape_of(size), 1, dtype, device, requires_grad)
 
 
 def full(size, fill_value, dtype=None, device="cpu", requires_grad=False):
-    return new(np.full(size, fill_value), dtype, device, requires_grad)
+    array = np.full(size, fill_value, dtype or backend.default_dtype)
+    return new(array, dtype, device, requires_grad)
 
 
 def randn(*size, dtype=None, device="cpu", requires_grad=False):
     """Standard normal numbers."""
-    dtype = np.dtype(dtype or backend.default_dtype)
-    array = backend.generator.standard_normal(shape_of(size), dtype)
+    array = backend.generator.standard_normal(shape_of(size), dtype or backend.default_dtype)
     return new(array, dtype, device, requires_grad)
 
 
 def rand(*size, dtype=None, device="cpu", requires_grad=False):
     """Uniform numbers in [0, 1)."""
-    dtype = np.dtype(dtype or backend.default_dtype)
-    array = backend.generator.random(shape_of(size), dtype)
+    array = backend.generator.random(shape_of(size), dtype or backend.default_dtype)
     return new(array, dtype, device, requires_grad)
 
 

@@ -67,7 +67,8 @@ class Node:
     decided now, so a network frozen for this step stays frozen in this graph. `parents` lists, for
     each wanted argument i, (i, the node that made it, or the leaf itself). `out` is the raw output
     (not the Tensor, which would be a reference cycle), `kept` what the body kept for its rules,
-    `cells` the versions of the memory that the rules may read, and `versions` their numbers now.
+    `cells` the versions of the memory that the rules may read (of each argument and of the output),
+    and `versions` their numbers now.
     """
 
     __slots__ = ("serial", "op", "args", "options", "parents", "out", "kept", "cells", "versions")
@@ -112,18 +113,19 @@ def op(*rules, rest=None, share=None):
                     a = a.data
                     alike = alike and (dtype is None or a.dtype is dtype)
                     dtype = dtype or a.dtype
-                elif hasattr(a, "dtype"):
-                    alike = False
+                else:
+                    cells.append([0])
+                    alike = alike and not hasattr(a, "dtype")
                 arrays.append(a)
             if not alike or options or dtype.kind != "f":
                 arrays, options, dtype = _same_dtype(primitive, args, options)
-            out, kept = body(*arrays, **options) if share else (body(*arrays, **options), None)
+            out = primitive.body(*arrays, **options)
+            out, kept = out if share else (out, None)
             if dtype is not None and out.dtype is backend.float64 and dtype is not backend.float64:
                 out = out.astype(dtype)
-            version = [0]
-            if out is arrays[0] or out.base is not None and (
-                    backend.array_module(out).may_share_memory(out, arrays[0])):
-                version = cells[0]
+            shared = out is arrays[0] or out.base is not None and (
+                backend.array_module(out).may_share_memory(out, arrays[0]))
+            version = cells[0] if shared else [0]
             if not (_recording and parents):
                 return Tensor(out, False, None, version)
             for i, _ in parents:
@@ -132,8 +134,8 @@ def op(*rules, rest=None, share=None):
             node = Node(primitive, arrays, options, parents, out, kept, cells)
             return Tensor(out, True, node, version)
 
-        primitive.rule = rest or rules.__getitem__
-        primitive.count, primitive.share = None if rest else len(rules), share
+        primitive.body, primitive.rule, primitive.share = body, rest or rules.__getitem__, share
+        primitive.count = None if rest else len(rules)
         OPS.append(primitive)
         return primitive
     return decorate
@@ -205,12 +207,12 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
                                    "graph; pass retain_graph=True there to walk it twice")
             if [cell[0] for cell in node.cells] != node.versions:
                 raise RuntimeError(
-                    f"{node.op.__name__}: an input was changed in place after the operation was "
-                    "recorded (by an optimiser step, load_state_dict or item assignment), so its "
-                    "gradient would be wrong; compute the result again before backward")
+                    f"{node.op.__name__}: {_changed(node)} was changed in place after it was used "
+                    "(by an optimiser step, load_state_dict or item assignment), so the gradient "
+                    "would be wrong; compute the result again before backward")
             args, out, options = node.args, node.out, node.options
             if create_graph:
-                out = Tensor(out, True, node)
+                out = Tensor(out, True, node, node.cells[-1])
             else:
                 args = [a.data if isinstance(a, Tensor) else a for a in args]
             if node.op.share:
@@ -234,6 +236,18 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
     return gradients
 
 
+def argument_name(op, i):
+    """What the body of the primitive `op` calls its argument i."""
+    return op.__wrapped__.__code__.co_varnames[i] if op.count else f"argument {i}"
+
+
+def _changed(node):
+    """What was changed in place since `node` was recorded, by name and shape."""
+    i = [cell[0] == number for cell, number in zip(node.cells, node.versions)].index(False)
+    name = argument_name(node.op, i) if i < len(node.args) else "the result"
+    return f"{name} of shape {[*node.args, node.out][i].shape}"
+
+
 def _first_gradient(output, g, create_graph):
     """What the walk starts from: `g`, or 1 where the output is a single number."""
     if not output.requires_grad:
@@ -243,12 +257,9 @@ def _first_gradient(output, g, create_graph):
                            "implied only for a single number; reduce it with sum() or mean(), or "
                            "pass the gradient")
     g = Tensor(backend.array_module(output.data).ones_like(output.data)) if g is None else g
-    if g.shape != output.shape:
-        raise RuntimeError(f"backward: the gradient has shape {g.shape}, but the output has "
-                           f"{output.shape}")
-    if g.dtype != output.dtype:
-        raise TypeError(f"backward: the gradient is {g.dtype}, but the output is {output.dtype}; "
-                        "convert it")
+    if (g.shape, g.dtype) != (output.shape, output.dtype):
+        raise RuntimeError(f"backward: the gradient is {g.dtype} of shape {g.shape}, but the "
+                           f"output is {output.dtype} of shape {output.shape}; make them alike")
     return g if create_graph else raw(g).copy() if output.node is None else raw(g)
 
 
