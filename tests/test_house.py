@@ -16,7 +16,7 @@ FLOORS = [
     ["backend"],
     ["tensor"],
     ["ops", "creation", "serialization"],
-    ["functional", "gradcheck"],
+    ["functional", "gradcheck", "dataloader"],
     ["distributions", "nn", "optim", "datasets"],
     ["vae", "gan", "metrics", "inpaint", "plots"],
     ["train", "report", "checks", "lessons"],

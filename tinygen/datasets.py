@@ -1,5 +1,5 @@
 """Floor 4: data to learn from. Bundled MNIST, any folder in MNIST's format, a folder of images,
-three toy sets in the plane, and the `DataLoader` that cuts them into batches.
+and three toy sets in the plane. `dataloader.py` cuts them into batches.
 
 Images are float32 `(N, 1, 28, 28)` in [0, 1], 0 for black; points are float32 `(N, 2)`; labels
 are int64 `(N,)`. Whatever is wrong with a file raises `InputError`, one sentence that names it.
@@ -20,7 +20,7 @@ import numpy as np
 
 from . import backend
 from .backend import InputError
-from .tensor import Tensor
+from .dataloader import DataLoader, check_count  # noqa: F401  (the two are used together)
 
 NAMES = ("mnist", "ring", "grid", "moons")
 LARGEST_IDX = 2**31  # bytes; MNIST's training images are 2**25.5
@@ -56,8 +56,8 @@ def load(name_or_path):
     """The `Dataset` called "mnist", "ring", "grid" or "moons", or the one in a folder.
 
     A folder with IDX files goes to `idx_folder`, any other to `image_folder`. A name wins over a
-    folder of that name, which is still reached as "./mnist". The sets in the plane hold 50,000
-    training and 10,000 test points, drawn afresh from `backend.generator` at every call.
+    folder of that name, which is still reached as "./mnist". Each set in the plane has 50,000
+    training and 10,000 test points, drawn afresh from `backend.generator`.
     """
     if name_or_path == "mnist":
         return mnist()
@@ -253,7 +253,7 @@ def image_folder(path, size=28):
     from PIL import Image
 
     folder = _existing_folder(path)
-    _check_count("image_folder: size", size)
+    check_count("image_folder: size", size)
     files = _image_files(folder)
     classes = [file.parts[0] if len(file.parts) > 1 else "" for file in files]
     if "" in classes and len(set(classes)) > 1:
@@ -307,7 +307,7 @@ def ring(n, modes=8, radius=1.0, sigma=0.01):
 
 def ring_modes(modes=8, radius=1.0):
     """The centres, radius (cos t, sin t) with t = 2 pi k / modes, k from 0; `(modes, 2)`."""
-    _check_count("modes", modes)
+    check_count("modes", modes)
     angle = 2 * np.pi * np.arange(modes) / modes  # linspace(0, 2 pi, modes) has the angle 0 twice
     return (radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(backend.float32)
 
@@ -323,14 +323,14 @@ def grid(n, side=5, spacing=2.0, sigma=0.05):
 
 def grid_modes(side=5, spacing=2.0):
     """The centres of `grid`, by default {-4, -2, 0, 2, 4} squared; float32 `(side^2, 2)`."""
-    _check_count("side", side)
+    check_count("side", side)
     ticks = spacing * (np.arange(side) - (side - 1) / 2)
     x_and_y = np.meshgrid(ticks, ticks, indexing="ij")
     return np.stack(x_and_y, axis=-1).reshape(-1, 2).astype(backend.float32)
 
 
 def _mixture(n, centres, sigma):
-    _check_count("n", n)
+    check_count("n", n)
     points = centres[backend.generator.integers(len(centres), size=n)]
     points += sigma * backend.generator.standard_normal((n, 2), dtype=backend.float32)
     return points
@@ -343,58 +343,10 @@ def moons(n, noise=0.05):
     (1 - cos t, 1/2 - sin t), a fair coin for each point; `noise` is the standard deviation of the
     Gaussian added to both coordinates. Scikit-learn's `make_moons` has the same curves.
     """
-    _check_count("n", n)
+    check_count("n", n)
     angle = np.pi * backend.generator.random(n)
     x, y = np.cos(angle), np.sin(angle)
     lower = backend.generator.integers(2, size=n) == 1
     points = np.stack([np.where(lower, 1 - x, x), np.where(lower, 0.5 - y, y)], axis=1)
     points += noise * backend.generator.standard_normal((n, 2))
     return points.astype(backend.float32)
-
-
-def _check_count(name, value):
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} is {value!r}, expected an integer of 1 or more; give one")
-
-
-class DataLoader:
-    """Cuts `dataset` into batches: `for x in DataLoader(data.train, 64, shuffle=True)`.
-
-    `dataset` is an array `(N, ...)`, and each batch a Tensor `(batch_size, ...)`; or a tuple of
-    arrays of equal length, and each batch a tuple of Tensors that belong together. The last batch
-    holds what is left, unless `drop_last`. With `shuffle`, every `for` draws one new permutation
-    from `backend.generator` as it starts. Batches are copies. In PyTorch `dataset` is an object.
-
-    Raises `InputError` for a batch size below 1, unequal lengths, and no data.
-    """
-
-    def __init__(self, dataset, batch_size=1, shuffle=False, drop_last=False):
-        _check_count("DataLoader: batch_size", batch_size)
-        arrays = dataset if isinstance(dataset, tuple) else (dataset,)
-        if not all(backend.is_array(array) and array.ndim for array in arrays):
-            names = ", ".join(type(x).__name__ for x in arrays)
-            raise InputError(f"DataLoader: got {names}, expected arrays (N, ...); "
-                             "of a Dataset give .train, of a Tensor .data")
-        lengths = [len(array) for array in arrays]
-        if len(set(lengths)) != 1 or lengths[0] == 0:
-            raise InputError(f"DataLoader: the arrays have lengths {lengths}, expected one length "
-                             "of 1 or more for all; give arrays with data that belong together")
-        self.dataset, self.batch_size = dataset, batch_size
-        self.shuffle, self.drop_last = shuffle, drop_last
-        self._arrays, self._count = arrays, lengths[0]
-
-    def __len__(self):
-        """The number of batches."""
-        rest = 0 if self.drop_last else self.batch_size - 1
-        return (self._count + rest) // self.batch_size
-
-    def __iter__(self):
-        # No `yield` here: the permutation is drawn when the loop starts, not at its first step.
-        n, size = self._count, self.batch_size
-        order = backend.generator.permutation(n) if self.shuffle else np.arange(n)
-        return (self._batch(order[i * size:(i + 1) * size]) for i in range(len(self)))
-
-    def _batch(self, rows):
-        batch = tuple(Tensor(array[backend.to_device(rows, backend.device_of(array))])
-                      for array in self._arrays)
-        return batch if isinstance(self.dataset, tuple) else batch[0]

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from . import nn
 from .backend import InputError
-from .datasets import DataLoader, bundled
+from .dataloader import DataLoader
+from .datasets import bundled
 from .functional import softmax
 from .serialization import load
 from .tensor import no_grad

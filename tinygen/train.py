@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from . import backend, creation, plots
 from .backend import InputError
-from .datasets import DataLoader
+from .dataloader import DataLoader
 from .gan import GANTraining, dcgan, dense_gan
 from .serialization import load, replacing, save
 from .vae import VAETraining, conv_vae, dense_vae
