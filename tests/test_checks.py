@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import tinygen as tg
 from tinygen import backend, checks, functional, nn, ops
 from tinygen.gradcheck import GradcheckError, gradcheck, gradgradcheck
-from tinygen.ops.shapes import mask, match_order, sum_to
+from tinygen.ops.shapes import device_of, mask, match_order, sum_to
 from tinygen.tensor import OPS, op, raw
 
 ALL_NAMES = pytest.mark.parametrize("name", list(checks.CASES))
@@ -229,7 +229,8 @@ BUILTINS = {tuple, list, slice, range, zip, len, enumerate, isinstance, any, int
             IndexError, ValueError}
 MODULES = {math, builtins}
 DOORWAYS = {mask,           # the one way from a condition to a constant
-            match_order}    # it looks at the order in memory, which no number depends on
+            match_order,    # it looks at the order in memory, which no number depends on
+            device_of}      # where an array is
 
 
 def rules_of(tree):

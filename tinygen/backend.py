@@ -7,13 +7,14 @@ same numbers on every device.
 """
 
 import ctypes
+import functools
 import sys
 
 import numpy as np
 
 float32, float64 = np.dtype("float32"), np.dtype("float64")
 int64, bool_ = np.dtype("int64"), np.dtype("bool")
-default_dtype = float32
+default_dtype, default_device = float32, "cpu"
 
 
 class InputError(ValueError):
@@ -45,14 +46,31 @@ def to_device(x, device):
         raise InputError(f"device {device!r} is not known; choose 'cpu' or 'cuda'")
     if device_of(x) == device:
         return x
-    if device == "cpu":
-        return array_module(x).asnumpy(x)
+    return array_module(x).asnumpy(x) if device == "cpu" else working_cupy().asarray(x)
+
+
+@functools.cache
+def working_cupy():
+    """CuPy, after a kernel has run on the GPU. An `InputError` says what is missing."""
     try:
         import cupy
-    except ImportError:
-        raise InputError("device 'cuda' needs CuPy, which is not installed; "
-                         "install cupy-cuda12x or cupy-cuda13x, or use device 'cpu'") from None
-    return cupy.asarray(x)
+        cupy.ones(1).sum().item()
+    except ImportError as error:
+        raise InputError(f"device 'cuda' needs CuPy, which cannot be imported ({error}); install "
+                         "tinygen[cuda12] or tinygen[cuda13], whichever CUDA your driver has, "
+                         "or use device 'cpu'") from None
+    except Exception as error:         # each library below CuPy has errors of its own
+        raise InputError("device 'cuda' needs an NVIDIA GPU and its driver, but CuPy could not "
+                         f"compute on one ({error}); install the driver, or use device 'cpu'"
+                         ) from None
+    return cupy
+
+
+def set_default_device(device):
+    """Let new tensors, so also models and batches, be on `device` where none is named."""
+    global default_device
+    to_device(np.zeros(1), device)     # raises where there is none
+    default_device = device
 
 
 def windows(x, shape, strides, length):

@@ -8,7 +8,7 @@ import types
 
 from . import backend, datasets, inpaint, lessons, metrics, plots, train
 from .backend import InputError
-from .tensor import Tensor
+from .creation import tensor
 
 QUICK = 6000     # training images of --quick; a sixth as many test images
 
@@ -46,6 +46,9 @@ def parser():
     def command(name, function, description):
         sub = commands.add_parser(name, help=description, description=description)
         sub.set_defaults(function=function)
+        if name not in ("lessons", "lesson"):
+            sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu",
+                             help="where to compute: cuda is a GPU, by CuPy (default: cpu)")
         return sub
 
     def training_options(sub):
@@ -245,7 +248,7 @@ def reconstruct(args):
     data = load_data(config["data"], config["quick"])
     originals = data.test[:args.n]
     path = pathlib.Path(args.out or pathlib.Path(args.run) / "reconstruct.png")
-    reconstructions = training.model.reconstruct(Tensor(originals)).numpy()
+    reconstructions = training.model.reconstruct(tensor(originals)).numpy()
     plots.figure_reconstructions(originals, reconstructions, path)
     print(f"{len(originals)} test images (above) and their reconstructions (below) are in {path}")
 
@@ -337,6 +340,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     args.words = sys.argv[1:] if argv is None else list(argv)
     try:
+        backend.set_default_device(getattr(args, "device", "cpu"))
         return args.function(args) or 0
     except InputError as error:
         print(f"tinygen {args.command}: {error}", file=sys.stderr)

@@ -9,8 +9,11 @@ from .tensor import Tensor, raw
 def tensor(data, dtype=None, device=None, requires_grad=False):
     """A tensor with a copy of `data`: numbers, nested lists, an array or a Tensor.
 
-    Python floats become float32, integers int64; an array keeps its dtype.
+    Python floats become float32, integers int64; an array keeps its dtype. A Tensor's copy stays on
+    its device; everything else goes to the default one.
     """
+    here, stays = backend.device_of(raw(data)), isinstance(data, Tensor)
+    device = device or (here if stays or here != "cpu" else backend.default_device)
     data = raw(data)
     if not backend.is_array(data):
         data = np.array(data)
@@ -19,45 +22,45 @@ def tensor(data, dtype=None, device=None, requires_grad=False):
     if data.dtype.kind not in "fiub":
         raise TypeError(f"tensor: the data has dtype {data.dtype}; pass numbers or truth values")
     array = data.astype(data.dtype if dtype is None else dtype, copy=True)
-    array = backend.to_device(array, device or backend.device_of(array))
-    return Tensor(array).requires_grad_(requires_grad)
+    return Tensor(backend.to_device(array, device)).requires_grad_(requires_grad)
 
 
 def new(array, dtype, device, requires_grad):
     array = array.astype(dtype or backend.default_dtype, copy=False)
-    return Tensor(backend.to_device(array, device)).requires_grad_(requires_grad)
+    array = backend.to_device(array, device or backend.default_device)
+    return Tensor(array).requires_grad_(requires_grad)
 
 
 def shape_of(size):
     return tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
 
 
-def zeros(*size, dtype=None, device="cpu", requires_grad=False):
+def zeros(*size, dtype=None, device=None, requires_grad=False):
     return full(shape_of(size), 0, dtype, device, requires_grad)
 
 
-def ones(*size, dtype=None, device="cpu", requires_grad=False):
+def ones(*size, dtype=None, device=None, requires_grad=False):
     return full(shape_of(size), 1, dtype, device, requires_grad)
 
 
-def full(size, fill_value, dtype=None, device="cpu", requires_grad=False):
+def full(size, fill_value, dtype=None, device=None, requires_grad=False):
     array = np.full(size, fill_value, dtype or backend.default_dtype)
     return new(array, dtype, device, requires_grad)
 
 
-def randn(*size, dtype=None, device="cpu", requires_grad=False):
+def randn(*size, dtype=None, device=None, requires_grad=False):
     """Standard normal numbers."""
     array = backend.generator.standard_normal(shape_of(size), dtype or backend.default_dtype)
     return new(array, dtype, device, requires_grad)
 
 
-def rand(*size, dtype=None, device="cpu", requires_grad=False):
+def rand(*size, dtype=None, device=None, requires_grad=False):
     """Uniform numbers in [0, 1)."""
     array = backend.generator.random(shape_of(size), dtype or backend.default_dtype)
     return new(array, dtype, device, requires_grad)
 
 
-def arange(start, end=None, step=1, dtype=None, device="cpu", requires_grad=False):
+def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False):
     """start, start + step, ... up to but without `end`; with one argument, 0, 1, ... up to it."""
     start, end = (0, start) if end is None else (start, end)
     array = np.arange(start, end, step)
@@ -65,12 +68,12 @@ def arange(start, end=None, step=1, dtype=None, device="cpu", requires_grad=Fals
     return new(array, dtype, device, requires_grad)
 
 
-def linspace(start, end, steps, dtype=None, device="cpu", requires_grad=False):
+def linspace(start, end, steps, dtype=None, device=None, requires_grad=False):
     """`steps` numbers from `start` to `end`, both included, at equal distances."""
     return new(np.linspace(start, end, steps), dtype, device, requires_grad)
 
 
-def eye(n, m=None, dtype=None, device="cpu", requires_grad=False):
+def eye(n, m=None, dtype=None, device=None, requires_grad=False):
     return new(np.eye(n, m), dtype, device, requires_grad)
 
 

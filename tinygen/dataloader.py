@@ -18,7 +18,8 @@ class DataLoader:
     `dataset` is an array `(N, ...)`, and each batch a Tensor `(batch_size, ...)`; or a tuple of
     arrays of equal length, and each batch a tuple of Tensors that belong together. The last batch
     holds what is left, unless `drop_last`. With `shuffle`, every `for` draws one new permutation
-    from `backend.generator` as it starts. Batches are copies. In PyTorch `dataset` is an object.
+    from `backend.generator` as it starts. Batches are copies, on the default device unless the data
+    is on another. In PyTorch `dataset` is an object.
 
     Raises `InputError` for a batch size below 1, unequal lengths, and no data.
     """
@@ -50,6 +51,9 @@ class DataLoader:
         return (self._batch(order[i * size:(i + 1) * size]) for i in range(len(self)))
 
     def _batch(self, rows):
-        batch = tuple(Tensor(array[backend.to_device(rows, backend.device_of(array))])
-                      for array in self._arrays)
-        return batch if isinstance(self.dataset, tuple) else batch[0]
+        batch = []
+        for array in self._arrays:
+            here = backend.device_of(array)
+            place = backend.default_device if here == "cpu" else here
+            batch.append(Tensor(backend.to_device(array[backend.to_device(rows, here)], place)))
+        return tuple(batch) if isinstance(self.dataset, tuple) else batch[0]

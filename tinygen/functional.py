@@ -163,7 +163,8 @@ def dropout(x, p=0.5, training=True):
 
 def embedding(indices, weight):
     """The rows of `weight` (number, dim) that the integers `indices` (...) name, to (..., dim)."""
-    return getitem(weight, raw(indices))
+    rows = getitem(weight, raw(indices).reshape(-1))
+    return reshape(rows, indices.shape + weight.shape[1:])
 
 
 def one_hot(indices, num_classes):

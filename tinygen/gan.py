@@ -28,7 +28,8 @@ class GAN(nn.Module):
     @no_grad()
     def sample(self, n, temperature=1.0, z=None):
         """n new examples: z drawn from N(0, temperature^2), or given, through the generator."""
-        z = temperature * creation.randn(n, self.latent_dim) if z is None else z
+        device = self.parameters()[0].device
+        z = temperature * creation.randn(n, self.latent_dim, device=device) if z is None else z
         return self.generator(z)
 
 

@@ -7,6 +7,7 @@ for about nine digits.
 
 import numpy as np
 
+from .backend import to_device
 from .tensor import Tensor, enable_grad, grad, no_grad
 
 
@@ -27,7 +28,7 @@ def numerical_jacobian(func, inputs, i, eps):
                 replaced = [*inputs[:i], Tensor(moved, x.requires_grad), *inputs[i + 1:]]
                 ends.append(outputs_of(func, replaced))
         slopes = [(up.data - down.data) / (2 * eps) for up, down in zip(*ends)]
-        rows.append(np.concatenate([slope.reshape(-1) for slope in slopes]))
+        rows.append(np.concatenate([to_device(slope, "cpu").reshape(-1) for slope in slopes]))
     return np.stack(rows) if rows else None
 
 
@@ -40,9 +41,10 @@ def analytical_jacobians(func, inputs, wanted):
             g[place] = 1
             found = [None] * len(xs)
             if output.requires_grad:
-                found = grad(output, xs, Tensor(g), retain_graph=True, allow_unused=True)
+                g = Tensor(to_device(g, output.device))
+                found = grad(output, xs, g, retain_graph=True, allow_unused=True)
             for column, x, gradient in zip(columns, xs, found):
-                slopes = np.zeros(x.shape) if gradient is None else gradient.data
+                slopes = np.zeros(x.shape) if gradient is None else gradient.numpy()
                 column.append(slopes.reshape(-1))
     return [np.stack(column, 1) if column else None for column in columns]
 
@@ -109,8 +111,8 @@ def gradient_function(func, inputs, seed=0):
     inputs = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
     rng = np.random.default_rng(seed)
     outputs = [o for o in outputs_of(func, inputs) if o.requires_grad]
-    grad_outputs = [Tensor(rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1, 1], o.shape), True)
-                    for o in outputs]
+    starts = [rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1, 1], o.shape) for o in outputs]
+    grad_outputs = [Tensor(to_device(g, o.device), True) for g, o in zip(starts, outputs)]
     wanted = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
 
     def gradient(*args):

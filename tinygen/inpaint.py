@@ -13,7 +13,7 @@ from .backend import InputError
 from .functional import softplus
 from .ops import sum
 from .optim import Adam
-from .tensor import Tensor, no_grad
+from .tensor import no_grad
 
 MASKS = ("left", "right", "top", "bottom", "center", "random")
 
@@ -48,7 +48,7 @@ def by_encoding(model, x, known, rounds=30, mean_of=10):
     """
     guess, total = known * x, 0
     for i in range(rounds):
-        mu, log_var = model.encode(Tensor(guess))
+        mu, log_var = model.encode(creation.tensor(guess))
         z = mu + (0.5 * log_var).exp() * creation.randn(*mu.shape)
         decoded = model.picture(model.decode(z)).numpy()
         guess = known * x + (1 - known) * decoded
@@ -72,8 +72,8 @@ def by_search(generate, latent_dim, x, known, steps=200, lr=0.1, starts=4, weigh
     `requires_grad_(False)`, or their gradients are computed for nothing.
     """
     n = len(x)
-    target = Tensor(np.tile(x, (starts, 1, 1, 1)).astype(np.float32))
-    kept = Tensor(np.broadcast_to(known, target.shape).astype(np.float32))
+    target = creation.tensor(np.tile(x, (starts, 1, 1, 1)).astype(np.float32))
+    kept = creation.tensor(np.broadcast_to(known, target.shape).astype(np.float32))
     z = creation.randn(starts * n, latent_dim, requires_grad=True)
     optimizer = Adam([z], lr)
 

@@ -17,7 +17,7 @@ import numpy as np
 from . import backend, creation, metrics, plots
 from .backend import InputError
 from .serialization import replacing
-from .tensor import Tensor, no_grad
+from .tensor import no_grad
 
 MEASURED = 1000         # samples that are measured, against at most as many test images
 SEARCHED = 300          # of each, those whose nearest training image is looked for
@@ -244,7 +244,7 @@ def samples_section(out, real, vae_samples, gan_samples):
 
 def reconstruction_section(out, training, real):
     path, originals = out / "reconstructions.png", real[:20]
-    rebuilt = training.model.reconstruct(Tensor(training.from_data(originals)))
+    rebuilt = training.model.reconstruct(creation.tensor(training.from_data(originals)))
     plots.figure_reconstructions(originals, training.to_data(rebuilt).numpy(), path)
     return f"""<h2>Reconstructions</h2>
 <p>The VAE's <em>encoder</em> turns a test image into a code, a point of the latent space, and the
@@ -257,14 +257,14 @@ def walks(training, ends, way):
     """Images (PAIRS, STEPS, C, H, W) along the `way` between the points `ends` (2 * PAIRS, L)."""
     steps = np.linspace(0, 1, STEPS).tolist()
     points = np.stack([way(a, b, t) for a, b in zip(ends[0::2], ends[1::2]) for t in steps])
-    images = training.to_data(training.model.sample(len(points), z=Tensor(points))).numpy()
+    images = training.to_data(training.model.sample(len(points), z=creation.tensor(points))).numpy()
     return images.reshape(PAIRS, STEPS, *images.shape[1:])
 
 
 @no_grad()
 def interpolation_section(out, vae, gan, real):
     chosen = np.resize(np.arange(len(real)), 2 * PAIRS)
-    codes = vae.model.encode(Tensor(vae.from_data(real[chosen])))[0].numpy()
+    codes = vae.model.encode(creation.tensor(vae.from_data(real[chosen])))[0].numpy()
     latent = creation.randn(2 * PAIRS, gan.model.latent_dim).numpy()
     left, right = out / "interpolation_vae.png", out / "interpolation_gan.png"
     plots.figure_interpolation(walks(vae, codes, plots.straight), left)

@@ -123,7 +123,7 @@ def op(*rules, rest=None, share=None):
             out, kept = out if share else (out, None)
             if dtype is not None and out.dtype is backend.float64 and dtype is not backend.float64:
                 out = out.astype(dtype)
-            shared = out is arrays[0] or out.base is not None and (
+            shared = out is arrays[0] or out.base is not None and type(out) is type(arrays[0]) and (
                 backend.array_module(out).may_share_memory(out, arrays[0]))
             version = cells[0] if shared else [0]
             if not (_recording and parents):

@@ -1,6 +1,7 @@
 """How long a training step takes, against PyTorch where it is there, and what the engine costs.
 
     python tests/benchmarks/training_step.py [--against torch] [--only dcgan,vae] [--quick]
+                                             [--device cuda]
 
 It measures the checkout that it lies in, in two to three minutes (`--quick`: half a minute, to see
 that it runs; its figures mean little). PyTorch may live in another Python: `--torch-python PATH`.
@@ -187,11 +188,12 @@ def vae_flops(encoder, decoder):
     return 3 * sum(encoder) - encoder[0] + 3 * sum(decoder)
 
 
-def our_side():
-    """The names that a step needs, by tinygen."""
+def our_side(device="cpu"):
+    """The names that a step needs, by tinygen, whose tensors are on `device`."""
     import tinygen as tg
     from tinygen import gan, nn, optim, vae
 
+    tg.set_default_device(device)
     return SimpleNamespace(
         nn=nn, Adam=optim.Adam, randn=tg.randn, rand=tg.rand, no_grad=tg.no_grad,
         manual_seed=tg.manual_seed, discriminator_loss=gan.discriminator_loss,
@@ -264,7 +266,7 @@ def median_time(function, repeats):
 def work_process(args):
     """Say what there is, then answer every line from the parent with a block; idle in between."""
     if args.worker == "ours":
-        lib = our_side()
+        lib = our_side(args.device)
     else:
         from torch_side import torch_side
 
@@ -282,7 +284,7 @@ def work_process(args):
 
 def engine_process(args):
     """What concerns tinygen alone: time against the batch, overhead, time against the length."""
-    lib = our_side()
+    lib = our_side(args.device)
     print("\ntime of a step with 4 times the batch (4 is linear; below it, a step has fixed costs)")
     for name in args.only:
         build, batch = WORKS[name]
@@ -369,7 +371,8 @@ class Worker:
 
 def command(args, side):
     python = args.torch_python if side == "torch" else sys.executable
-    return [python, __file__, "--worker", side, "--threads", str(args.threads)]
+    return [python, __file__, "--worker", side, "--threads", str(args.threads),
+            "--device", args.device]
 
 
 def environment(args):
@@ -462,6 +465,8 @@ def parse(argv):
     parser.add_argument("--pause", type=float, default=0.3, help="seconds between two blocks")
     parser.add_argument("--threads", type=int, default=cores(),
                         help="threads of each side (default: %(default)s)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu",
+                        help="where tinygen computes: cuda is a GPU, by CuPy (default: cpu)")
     parser.add_argument("--worker", choices=["ours", "torch", "engine"], help=argparse.SUPPRESS)
     parser.add_argument("--work", choices=WORKS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..backend import InputError
-from ..gradcheck import GradcheckError, gradient_function, largest_error
+from ..gradcheck import GradcheckError, gradient_function, largest_error, outputs_of
 from .networks import LAYERS, LOSSES, TRAINING
 from .primitives import COMPOSED, PRIMITIVES
 

@@ -58,19 +58,20 @@ def values_of(pick, shape, positive=False, shift=0.0):
 def laid_out(pick, values, distinct):
     """The same values in another memory layout. Stride 0 repeats the first, if not `distinct`."""
     layout = pick(0, 5 if distinct or not values.size else 6) if values.ndim else 0
+    xp = backend.array_module(values)
     if layout == 1:
-        return np.asfortranarray(values)
+        return xp.asfortranarray(values)
     if layout == 2:                            # every second number of a longer array
-        return np.repeat(values, 2, axis=-1)[..., ::2]
+        return xp.repeat(values, 2, axis=-1)[..., ::2]
     if layout == 3:                            # a negative stride
-        return np.flip(np.flip(values, 0).copy(), 0)
+        return xp.flip(xp.flip(values, 0).copy(), 0)
     if layout == 4:                            # channels last, or the first dimension if no image
         axis = 1 if values.ndim == 4 else 0
-        return np.moveaxis(np.moveaxis(values, axis, -1).copy(), -1, axis)
+        return xp.moveaxis(xp.moveaxis(values, axis, -1).copy(), -1, axis)
     if layout == 5:                            # a window in the middle of a larger array
-        return np.pad(values, 1)[(slice(1, -1),) * values.ndim]
+        return xp.pad(values, 1)[(slice(1, -1),) * values.ndim]
     if layout == 6:                            # stride 0, and not to be written to
-        return np.broadcast_to(values[:1], values.shape)
+        return xp.broadcast_to(values[:1], values.shape)
     return values
 
 
@@ -79,12 +80,18 @@ def array(pick, shape, positive=False, shift=0.0, distinct=False):
 
     With `distinct` no two numbers are equal, for the functions that have a kink at a tie.
     """
-    return Tensor(laid_out(pick, values_of(pick, shape, positive, shift), distinct), True)
+    values = placed(values_of(pick, shape, positive, shift))
+    return Tensor(laid_out(pick, values, distinct), True)
 
 
 def constant(pick, shape, positive=False):
     """A Tensor like that of `array` that wants no gradient."""
-    return Tensor(values_of(pick, shape, positive))
+    return Tensor(placed(values_of(pick, shape, positive)))
+
+
+def placed(values):
+    """A host array on the default device."""
+    return backend.to_device(values, backend.default_device)
 
 
 def along_lines(pick, func, inputs):
@@ -95,9 +102,11 @@ def along_lines(pick, func, inputs):
     the whole Jacobian would cost thousands. For layers and training losses.
     """
     rng = np.random.default_rng(pick(0, 2**32 - 1))
-    directions = {name: np.empty_like(x.data) for name, x in inputs.items()}   # in the layout of x
+    directions = {name: backend.array_module(x.data).empty_like(x.data)    # in the layout of x
+                  for name, x in inputs.items()}
     for direction in directions.values():
-        direction[...] = rng.uniform(0.2, 1, direction.shape) * rng.choice([-1, 1], direction.shape)
+        shape = direction.shape
+        direction[...] = placed(rng.uniform(0.2, 1, shape) * rng.choice([-1, 1], shape))
     seed = pick(0, 2**32 - 1)
 
     def on_lines(*places):
@@ -107,10 +116,11 @@ def along_lines(pick, func, inputs):
             start = x.detach().to(dtype)
             moved.append(start + place * directions[name] if x.requires_grad else start)
         out = func(*moved)
-        weights = np.random.default_rng(seed).uniform(-1, 1, out.shape)
+        weights = placed(np.random.default_rng(seed).uniform(-1, 1, out.shape))
         return sum(out * weights)
 
-    return on_lines, {name: Tensor(np.zeros(()), x.requires_grad) for name, x in inputs.items()}
+    starts = {name: Tensor(placed(np.zeros(())), x.requires_grad) for name, x in inputs.items()}
+    return on_lines, starts
 
 
 def seeded(func, seed):

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from .. import functional as F, ops
+from .. import backend, functional as F, ops
 from ..ops import conv, normalise, shapes
-from .draw import along_lines, array, broadcast_shapes, chosen, shape_of
+from .draw import along_lines, array, broadcast_shapes, chosen, placed, shape_of
 
 
 def unary(func, **kind):
@@ -202,7 +202,7 @@ def index_of(pick, shape):
     if kind == 3:                                # a list; a place named twice gets both gradients
         return ([whole(n) for _ in range(3)],)
     if kind == 4:                                # an array for each dimension; they broadcast
-        return tuple([np.array([[whole(m)], [whole(m)]] if i else [whole(m), whole(m)])
+        return tuple([placed(np.array([[whole(m)], [whole(m)]] if i else [whole(m), whole(m)]))
                       for i, m in enumerate(shape)])
     if kind == 5:
         return array(pick, shape).data > 0
@@ -218,14 +218,14 @@ def getitem_case(pick):
 def scatter_add_case(pick):
     shape = shape_of(pick, 1, empty=False)
     index = index_of(pick, shape)
-    picked = np.empty(shape)[index].shape
+    picked = placed(np.empty(shape))[index].shape
     return lambda x: ops.scatter_add(x, index, shape), {"x": array(pick, picked)}
 
 
 def take_along_dim_case(pick):
     shape = shape_of(pick, 1, empty=False)
     dim = pick(-len(shape), len(shape) - 1)
-    indices = np.random.default_rng(pick(0, 99)).integers(0, shape[dim], shape)
+    indices = placed(np.random.default_rng(pick(0, 99)).integers(0, shape[dim], shape))
     return lambda x: ops.take_along_dim(x, indices, dim), {"x": array(pick, shape)}
 
 
@@ -326,7 +326,7 @@ PRIMITIVES = {
     "expand": expand_case, "sum_to": sum_to_case, "reshape": reshape_case, "permute": permute_case,
     "flip": flip_case, "pad": pad_case, "copy": unary(ops.copy),
     "contiguous": unary(ops.contiguous), "_cat": joined(ops.cat, same=False),
-    "to": unary(lambda x: shapes.to(x, device="cpu")),
+    "to": unary(lambda x: shapes.to(shapes.to(x, device="cpu"), device=backend.default_device)),
     "add": binary(ops.add), "sub": binary(ops.sub), "mul": binary(ops.mul), "div": binary(ops.div),
     "neg": unary(ops.neg), "pow": pow_case, "exp": unary(ops.exp),
     "log": unary(ops.log, positive=True), "log1p": unary(ops.log1p, positive=True),

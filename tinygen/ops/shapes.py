@@ -73,7 +73,7 @@ def contiguous(x):
     return array_module(x).ascontiguousarray(x) if x.ndim else x
 
 
-@op(lambda g, out, x, dtype=None, device=None: to(g, x.dtype, x.device))
+@op(lambda g, out, x, dtype=None, device=None: to(g, x.dtype, device_of(x)))
 def to(x, dtype=None, device=None):
     """`x` in another dtype or on another device ("cpu", "cuda")."""
     x = x if dtype is None else x.astype(dtype, copy=False)
@@ -89,6 +89,11 @@ def piece(xs, dim, i):
     """The index of the i-th of the arrays `xs` in their concatenation."""
     start = builtins.sum([x.shape[dim] for x in xs[:i]])
     return (slice(None),) * (dim % xs[i].ndim) + (slice(start, start + xs[i].shape[dim]),)
+
+
+def device_of(x):
+    """Where the array or Tensor `x` is: "cpu" or "cuda"."""
+    return backend.device_of(raw(x))
 
 
 # What follows is composed from the primitives above.
