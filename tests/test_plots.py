@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tinygen as tg
 from tinygen import plots
 from tinygen.backend import InputError
+from tinygen.vae import dense_vae
 
 
 def random_images(*shape):
@@ -109,6 +111,19 @@ def test_interpolation_has_a_row_for_each_walk(tmp_path):
     picture = pixels(tmp_path / "a.png")[1::3, 1::3]
     assert picture.shape == (9, 24)
     assert np.array_equal(picture[5:, 20:], np.rint(rows[1, 4, 0] * 255))
+
+
+def test_samples_at_several_temperatures_are_a_row_each(tmp_path):
+    model = dense_vae((1, 4, 4), latent_dim=2, hidden=8)
+    model.decoder[0].bias.data[:] = 1                 # so that the middle of the space is no kink
+    tg.manual_seed(0)
+    rows = [model.sample(6, t).numpy() for t in (0.0, 1.0, 3.0)]
+    plots.figure_interpolation(rows, tmp_path / "a.png")
+    picture = pixels(tmp_path / "a.png")[1::3, 1::3]
+    assert picture.shape == (3 * 5 - 1, 6 * 5 - 1)
+    spread = [np.std([picture[5 * i:5 * i + 4, 5 * j:5 * j + 4] for j in range(6)], axis=0).mean()
+              for i in range(3)]
+    assert spread[0] == 0 and spread[0] + 3 < spread[1] and 1.5 * spread[1] < spread[2]
 
 
 HISTORY = [{"epoch": i, "a": 1 / i, "b": i} for i in (1, 2, 3)]

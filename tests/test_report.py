@@ -123,7 +123,7 @@ def test_the_order_of_the_page(written):
 
 def test_advice_is_on_the_page_and_can_be_printed_anywhere(written):
     _, text, sentences, (v, g) = written
-    assert 3 <= len(sentences) <= 5
+    assert 3 <= len(sentences) <= 7
     assert all(sentence in Page(text).text and sentence.isascii() for sentence in sentences)
     assert f"{v.history[-1]['test_loss']:.1f} nats" in sentences[2]
     assert "VAE took 2.25 s, one of the GAN 6 s" in sentences[2]
@@ -201,7 +201,8 @@ def test_grey_images_of_28_x_28_are_judged_by_the_digit_classifier(written, tmp_
                                              "entropy of the classes", "mean confidence"]
     a, b = map(float, rows[0][1:])
     closer = "VAE" if a <= b else "GAN"
-    assert f"samples of the {closer} are closer" in sentences[-1]
+    assert f"samples of the {closer} are closer" in sentences[-2]
+    assert "for training images" in sentences[-1]
     colour = dataset(shape=(3, 28, 28))
     assert "digit classifier" not in " ".join(report.write(tmp_path, *models(colour), colour))
 
@@ -228,6 +229,26 @@ def test_advice_does_not_take_noise_for_sharpness():
     assert first.startswith("For crisp images take the VAE") and "noise" in first
     first = report.advice({**BASE, "sharpness": 0.3}, {**BASE, "sharpness": 2.5})[0]
     assert first.startswith("Neither") and "0.30" in first and "2.50" in first
+    assert "the GAN is nearer" in first
+    assert "nearer" not in report.advice({**BASE, "sharpness": 0.5}, {**BASE, "sharpness": 0.5})[0]
+
+
+def judged(distance, precision, recall, confidence=1.0):
+    return {"Frechet distance": distance, "precision": precision, "recall": recall,
+            "mean confidence": confidence}
+
+
+def test_the_classifier_is_quoted_for_both_and_doubted_where_it_does_not_know_the_images():
+    v, g = judged(300, 0.9, 0.25), judged(90, 0.7, 0.5)
+    first, second = report.closer(v, g, judged(12, 0.88, 0.91))
+    assert "samples of the GAN are closer" in first and "are 90 and 300" in first
+    assert "training images have 12" in first and "Trust" not in first
+    assert ("90% and 25% for the VAE, 70% and 50% for the GAN, 88% and 91% for training images"
+            in second)
+    assert "samples of the VAE are closer" in report.closer(g, v, judged(12, 0.88, 0.91))[0]
+    doubted = report.closer(v, g, judged(12, 0.88, 0.91, confidence=0.64))[0]
+    assert "Trust this less" in doubted and "only 0.64" in doubted
+    assert report.closer({}, {}, {}) == []
 
 
 def test_advice_warns_of_copies_and_of_collapse():

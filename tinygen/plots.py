@@ -103,7 +103,10 @@ def figure_completions(originals, known, columns, path):
 
 
 def figure_interpolation(rows, path):
-    """`rows` (R, steps, C, H, W): each row a walk from one image to another."""
+    """`rows` (R, steps, C, H, W): each row a walk from one image to another.
+
+    Or each row the samples at one temperature: `[model.sample(8, t).numpy() for t in (0.5, 1.0)]`.
+    """
     save_image(image_grid(np.concatenate(list(rows)), len(rows[0])), path)
 
 

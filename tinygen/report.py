@@ -116,14 +116,21 @@ def judged(images, real):
 
 
 def closer(vae, gan, floor):
-    """A sentence, or none, on what `judged` says of both models and of training images."""
+    """Sentences, or none, on what `judged` says of both models and of training images."""
     if not (vae and gan and floor):
         return []
     a, b, least = [f["Frechet distance"] for f in (vae, gan, floor)]
     first, second = ("VAE", "GAN") if a <= b else ("GAN", "VAE")
+    shares = [f"{f['precision']:.0%} and {f['recall']:.0%} for {name}" for f, name in
+              ((vae, "the VAE"), (gan, "the GAN"), (floor, "training images"))]
+    sure = floor["mean confidence"]
+    doubt = ("" if sure > 0.9 else " Trust this less: the classifier knows digits, and its mean "
+             f"confidence on training images is only {sure:.2f}.")
     return [f"Judged by the features of the digit classifier, the samples of the {first} are "
             f"closer to real images than those of the {second}: their Frechet distances are "
-            f"{min(a, b):.0f} and {max(a, b):.0f}, where training images have {least:.0f}."]
+            f"{min(a, b):.0f} and {max(a, b):.0f}, where training images have {least:.0f}." + doubt,
+            "The share of samples that look real (precision) and of real images that the samples "
+            f"reach (recall): {', '.join(shares)}."]
 
 
 def count(module):
@@ -167,10 +174,12 @@ def judge(vae, gan, aim, quality, meaning, above):
                 f"have none: it is {both}, relative to test images.")
     off = {"VAE": abs(math.log(vae)), "GAN": abs(math.log(gan))}
     best, other = sorted(off, key=off.get)
+    equal = off[other] - off[best] < 0.05
     if off[best] > math.log(1.3):
         return (f"Neither model has the {quality} of real images yet: it is {both}, where real "
-                "images have 1.00, so train longer before you choose.")
-    if off[other] - off[best] < 0.05:
+                "images have 1.00" + f"; the {best} is nearer" * (not equal)
+                + ". Train longer before you choose.")
+    if equal:
         return (f"For {aim} there is little to choose: the {quality} is {both}, where real images "
                 "have 1.00.")
     warning = f" (more than 1.00 means {above})" if max(vae, gan) > 1.1 else ""
@@ -327,7 +336,6 @@ def table_section(v, g):
     """The table of the `figures` of the VAE and of the GAN."""
     def measure(name):
         return ["cannot be judged" if math.isnan(f[name]) else f"{f[name]:.2f}" for f in (v, g)]
-
     none, nats = "has none", "nats per image"
     rows = [("Parameters", f"{v['parameters']:,}", f"{g['parameters']:,}"),
             ("Epochs", v["epoch"], g["epoch"]),
@@ -376,24 +384,17 @@ PAGE = """<!DOCTYPE html>
 <style>
 :root { color-scheme: light dark; }
 body { max-width: 64rem; margin: 0 auto; padding: 1rem; font: 1rem/1.55 system-ui, sans-serif; }
-h1, h2, h3 { line-height: 1.2; }
-h2 { margin-top: 2.5rem; }
-p, li { max-width: 46rem; }
+h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; } p, li { max-width: 46rem; }
 .note { border-left: .4rem solid #d9822b; padding: .6rem 1rem; font-weight: bold; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { flex: 1 1 17rem; margin: 0 0 1rem; }
+figure { flex: 1 1 17rem; margin: 0 0 1rem; } figcaption { font-size: .9rem; opacity: .8; }
 img { width: 100%; height: auto; border-radius: .3rem; background: white; }
-.pixels { image-rendering: pixelated; }
-figcaption { font-size: .9rem; opacity: .8; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; }
+.pixels { image-rendering: pixelated; } .wide { overflow-x: auto; } table { border-spacing: 0; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0;
   border-bottom: 1px solid #8886; }
 details li { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
 </style>
-</head>
-<body>
+</head><body>
 BODY
-</body>
-</html>
+</body></html>
 """
