@@ -4,7 +4,10 @@ import contextlib
 import json
 import math
 import os
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ import tinygen as tg
 from tinygen import nn, optim, serialization
 from tinygen.backend import InputError
 from tinygen.serialization import load, save
+
+ROOT = Path(__file__).parent.parent
 
 
 def equal(a, b):
@@ -328,3 +333,13 @@ def test_a_part_left_by_a_crash_does_no_harm(tmp_path):
     (tmp_path / "a.npz.part").write_bytes(b"left over, and longer than what comes now" * 100)
     save(5, tmp_path / "a.npz")
     assert load(tmp_path / "a.npz") == 5 and os.listdir(tmp_path) == ["a.npz"]
+
+
+def test_broken_files_of_every_kind_are_refused_and_change_nothing():
+    """The small form of `python tests/malformed.py`, without the bombs, which take memory."""
+    ran = subprocess.run([sys.executable, "-c", "import sys; sys.path[:0] = sys.argv[1:]\n"
+                          "import malformed\n"
+                          "print(sum(row[1] for row in malformed.run(0.1, bombs=False)))",
+                          str(ROOT), str(ROOT / "tests")], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) >= 20
