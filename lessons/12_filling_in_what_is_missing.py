@@ -140,7 +140,7 @@ print(f"{'VAE, search':14} {error(found[0]):.4f}")
 # and encode again. After some rounds the lower half suits the upper one (Rezende et al. 2014,
 # appendix F). The answer may be one draw, or the mean of several. Which has the lower error?
 #
-# (This is why the VAE has 10 latent units and not 20. With 20 and as many epochs it copies the black
+# (This is why the VAE has 10 latent units, not 20. With 20 and as many epochs it copies the black
 # half so well that the rounds hardly move it, and by encoding it loses to both baselines. We saw
 # that on these same test digits, so read the margin of this way as a kind one.)
 

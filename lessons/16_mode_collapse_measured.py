@@ -201,7 +201,7 @@ print("reverse KL of each game:", " ".join(f"{kl:.2f}" for kl in frozen), "(log 
 
 # %% [markdown]
 # Each game runs to one place (last panel of the upper row), though the same discriminators had
-# taught another generator the whole circle. Variety is kept by the chase alone. In the picture,
+# taught another generator the whole circle. So here $D$'s answers keep the variety. In the picture,
 # RMSprop's ring is still a line rather than eight dots; the squares below look like the smear.
 
 # %%
