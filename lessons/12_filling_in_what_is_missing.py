@@ -223,7 +223,9 @@ checks = [
     (errors["VAE, search"] < 0.9 * best, "the VAE beats both baselines by search"),
     (errors["VAE, encoding"] < best, "and by encoding"),
     (errors["VAE, encoding"] < draws[100], "the mean of draws has a lower error than one draw"),
-    (errors["GAN, search"] < error(random), "the GAN's search finds better than random samples"),
+    (abs(known * filled["GAN, search"] - given).max() < 1e-6
+     and (FAST or errors["GAN, search"] < 0.8 * error(random)),
+     "the GAN's answers are in [0, 1] again, and the full form's beat random samples"),
     (errors["forgotten mask"] > 1.2 * errors["VAE, search"], "a forgotten mask spoils the search"),
 ]
 for passed, reason in checks:
