@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -212,7 +213,7 @@ def test_an_interrupt_tells_how_to_go_on(here, command, monkeypatch):
         status, said, error = command(*given, "--out", "run")
     assert status == 130 and "epoch 1: " in said and "The run is in" not in said
     last = error.splitlines()[-1]
-    assert last == ("tinygen train: stopped; run holds its last whole epoch; go on with: "
+    assert last == ("tinygen train: stopped; run holds its last checkpoint; go on with: "
                     "tinygen train vae --resume run")
     assert "Traceback" not in error and len(rows("run/history.csv")) == 1
     assert command(*last.split("tinygen ")[-1].split())[0] == 0     # what it says works
@@ -227,11 +228,58 @@ def test_an_interrupt_in_the_first_epoch(here, command, monkeypatch):
         patch.setattr(gan.GANTraining, "step", interrupted)
         status, _, error = command("train", "gan", "--data", "ring", "--epochs", "1", "--out", "r")
     assert status == 130
-    assert error.splitlines()[-1] == ("tinygen train: stopped; r holds no whole epoch yet; "
+    assert error.splitlines()[-1] == ("tinygen train: stopped; r holds no checkpoint yet; "
                                       "go on with: tinygen train gan --resume r")
     status, said, _ = command("train", "gan", "--resume", "r")
     assert status == 0 and len(rows("r/history.csv")) == 1
     assert "starts afresh" in said
+
+
+def test_ctrl_c_tells_up_to_where_all_is_kept(here, command, monkeypatch):
+    given = ["train", "vae", "--data", "../tiny", "--batch-size", "8", "--epochs", "2"]
+    command(*given, "--out", "whole")
+    step, count = vae.VAETraining.step, iter(range(100))
+
+    def pressed(self, x):
+        if next(count) == 4:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, x)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vae.VAETraining, "step", pressed)
+        status, said, error = command(*given, "--out", "run")
+    last = error.splitlines()[-1]
+    assert status == 130 and last == ("tinygen train: stopped; run holds all up to step 2 of epoch "
+                                      "2; go on with: tinygen train vae --resume run")
+    assert command(*last.split("tinygen ")[-1].split())[0] == 0
+    for name in ("history.csv", "checkpoint.npz"):
+        assert contents("run")[name] == contents("whole")[name]
+
+
+def test_resume_with_other_data_is_refused(copy, command):
+    """The folder has kept its name and its number of images, and one pixel has changed."""
+    run = copy("vae")
+    config = json.loads((run / "config.json").read_text())
+    folder = tiny_folder(pathlib.Path("data"))
+    config["data"] = str(folder)
+    (run / "config.json").write_text(json.dumps(config))
+    assert command("train", "vae", "--resume", run, "--epochs", "2")[0] == 0
+    path = folder / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    before = contents(run)
+    status, said, error = command("train", "vae", "--resume", run, "--epochs", "3")
+    assert status == 2 and said == "" and contents(run) == before
+    assert "data is not what" in error and config["data_sha256"] in error
+
+
+def test_resume_elsewhere_says_that_digits_may_differ(copy, command):
+    run = copy("vae")
+    assert "differ" not in command("train", "vae", "--resume", run)[1]
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "threads": 77}))
+    status, said, _ = command("train", "vae", "--resume", run)
+    assert status == 0 and "was started with threads 77, and this is " in said
+    assert "the last digits may differ" in said
 
 
 def test_an_interrupt_outside_of_a_training(here, command, monkeypatch):

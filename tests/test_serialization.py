@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import stat
 import subprocess
 import sys
 import zipfile
@@ -327,6 +328,24 @@ def test_the_new_file_takes_the_place_only_when_it_is_whole(tmp_path):
         file.write(b"half")
         1 / 0
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder cannot be opened there")
+def test_the_file_is_on_the_disk_before_its_name_and_then_the_name_too(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def synced(descriptor):
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        size = 0 if is_folder else os.fstat(descriptor).st_size
+        done.append("folder" if is_folder else f"{size} bytes")
+        fsync(descriptor)
+
+    monkeypatch.setattr(serialization.os, "fsync", synced)
+    monkeypatch.setattr(serialization.os, "replace", lambda *paths: (
+        done.append([path.name for path in paths]) or replace(*paths)))
+    with serialization.replacing(tmp_path / "a.txt") as file:
+        file.write(b"four")
+    assert done == ["4 bytes", ["a.txt.part", "a.txt"], "folder"]
 
 
 def test_a_part_left_by_a_crash_does_no_harm(tmp_path):

@@ -5,6 +5,9 @@ import hashlib
 import json
 import math
 import os
+import re
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -86,7 +89,8 @@ def test_what_the_config_says(tmp_path):
     train.start_run(tmp_path / "a" / "b", config)
     found = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
     assert {name: found[name] for name in config} == config and found["seed"] == 3
-    assert found["versions"]["numpy"] == np.__version__ and set(found["versions"]) >= {"python"}
+    assert found["versions"]["numpy"] == np.__version__ and found["machine"]
+    assert set(found["versions"]) == {"tinygen", "python", "numpy", "blas"}
     assert found["threads"] >= 1 and train.read_config(tmp_path / "a" / "b") == found
 
 
@@ -268,6 +272,84 @@ def test_an_interrupt_while_the_results_are_written(tmp_path, monkeypatch, write
     assert not list((tmp_path / "run").glob("*.part"))
 
 
+def press(figures=None):
+    """Ctrl-C, as the system sends it."""
+    signal.raise_signal(signal.SIGINT)
+    return figures
+
+
+@pytest.mark.parametrize("step", range(1, 7))       # two epochs of three steps
+@pytest.mark.parametrize("kind", ["vae", "gan"])
+def test_ctrl_c_saves_after_the_step_and_the_run_ends_the_same(tmp_path, kind, step):
+    go(kind, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        go(kind, tmp_path / "run", change=at_step(step, press))
+    epoch, done = divmod(step - 1, 3)
+    assert str(caught.value) == f"step {done + 1} of epoch {epoch + 1}"
+    checkpoint = load(tmp_path / "run" / "checkpoint.npz")
+    assert checkpoint["epoch"] == epoch
+    assert len(checkpoint["unfinished"]["figures"]["loss"]) == done + 1
+    train.load_run(tmp_path / "run")
+    _, (history, timing) = go(kind, tmp_path / "run")
+    assert result(tmp_path / "run") == result(tmp_path / "whole")
+    assert [row["epoch"] for row in timing] == [row["epoch"] for row in history] == [1, 2]
+
+
+def test_ctrl_c_at_every_step_ends_the_same(tmp_path):
+    """Also where the first step after going on is the last again."""
+    go("dcgan", tmp_path / "whole")
+    for _ in range(6):
+        with pytest.raises(KeyboardInterrupt):
+            go("dcgan", tmp_path / "run", change=at_step(1, press))
+    go("dcgan", tmp_path / "run")
+    assert result(tmp_path / "run") == result(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("call, epochs", [(1, 1), (2, 2)])
+def test_ctrl_c_while_it_measures(tmp_path, call, epochs):
+    def change(training):
+        evaluate, count = training.evaluate, iter(range(1, 100))
+        training.evaluate = lambda x: (press() if next(count) == call else None) or evaluate(x)
+
+    go("vae", tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt, match=f"^epoch {epochs}$"):
+        go("vae", tmp_path / "run", change=change)
+    assert len(rows(tmp_path / "run" / "history.csv")) == epochs
+    go("vae", tmp_path / "run")
+    assert result(tmp_path / "run") == result(tmp_path / "whole")
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    go("vae", tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        go("vae", tmp_path / "run", change=at_step(2, lambda figures: press(press())))
+    assert str(caught.value) == "" and not (tmp_path / "run" / "checkpoint.npz").exists()
+    go("vae", tmp_path / "run")
+    assert result(tmp_path / "run") == result(tmp_path / "whole")
+
+
+def test_ctrl_c_means_the_same_as_before_after_a_training(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    go("vae", tmp_path / "a")
+    assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        press()
+
+
+def test_ctrl_c_is_left_alone_where_it_means_something_else(tmp_path):
+    """A background job ignores it, and a thread that is not the main one gets none."""
+    heard = []
+    signal.signal(signal.SIGINT, lambda *args: heard.append(args))
+    try:
+        go("vae", tmp_path / "a", change=at_step(2, press))
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=go, args=("vae", tmp_path / "b"))
+    thread.start()
+    thread.join()
+    assert len(heard) == 1 and result(tmp_path / "a") == result(tmp_path / "b")
+
+
 def test_an_interrupt_in_the_first_epoch_leaves_a_run_that_can_start(tmp_path):
     go("vae", tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -284,15 +366,24 @@ def test_an_interrupt_in_the_first_epoch_leaves_a_run_that_can_start(tmp_path):
 def test_a_huge_learning_rate_stops_with_a_sentence(tmp_path, kind):
     with pytest.raises(InputError, match="diverged; try a smaller --lr") as caught:
         go(kind, tmp_path / "run", lr=1e30)
-    assert "epoch 1" in str(caught.value) and "\n" not in str(caught.value)
+    said = str(caught.value)
+    assert "epoch 1" in said and "\n" not in said and said.endswith("; no checkpoint yet")
+    assert re.search(r"gradient norm \S+( and \S+)?: ", said)[1] or "gan" not in kind
     assert not (tmp_path / "run" / "checkpoint.npz").exists()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_diverging_keeps_the_last_checkpoint(tmp_path, value):
     go("vae", tmp_path / "one", epochs=1)
-    with pytest.raises(InputError, match="step 2 of epoch 2 gave .*: the training has diverged"):
+    with pytest.raises(InputError) as caught:
         go("vae", tmp_path / "run", change=at_step(5, lambda figures: {**figures, "kl": value}))
+    number = r"\d+\.?\d*"
+    assert re.fullmatch(
+        rf"step 2 of epoch 2: loss {number} \(elbo -{number}, recon {number}, kl {value}\), "
+        rf"gradient norm {number}: the training has diverged; try a smaller --lr \(it was 0.001\).*"
+        r"huge numbers in the data; .*detect_anomaly\(\).*; "
+        rf"the last good checkpoint is {re.escape(str(tmp_path / 'run' / 'checkpoint.npz'))}",
+        str(caught.value))
     assert result(tmp_path / "run")["history.csv"] == result(tmp_path / "one")["history.csv"]
     assert load(tmp_path / "run" / "checkpoint.npz")["epoch"] == 1
     train.load_run(tmp_path / "run")
@@ -395,6 +486,18 @@ CHECKPOINTS = {
     "text": lambda path: path.write_text("no checkpoint"),
     "another thing": lambda path: save([1, 2], path),
     "without a model": lambda path: change_checkpoint(path, lambda c: c.pop("model")),
+    "without a history": lambda path: change_checkpoint(path, lambda c: c.pop("history")),
+    "with more in it": lambda path: change_checkpoint(path, lambda c: c.update({"more": 1})),
+    "of float64": lambda path: change_checkpoint(path, lambda c: c["model"].update(
+        {name: array.astype("float64") for name, array in c["model"].items()})),
+    "of numbers for arrays": lambda path: change_checkpoint(
+        path, lambda c: c["model"].update({"encoder.1.weight": 1.0})),
+    "of fewer optimisers": lambda path: change_checkpoint(path, lambda c: c["optimizers"].clear()),
+    "of an optimiser of numbers": lambda path: change_checkpoint(
+        path, lambda c: c["optimizers"][0]["state"]["0"].update({"exp_avg": 1.0})),
+    "of a parameter before the first": lambda path: change_checkpoint(
+        path, lambda c: c["optimizers"][0]["state"].update(
+            {"-1": c["optimizers"][0]["state"].pop("0")})),
     "of another model": lambda path: change_checkpoint(
         path, lambda c: c["model"].update({"encoder.1.weight": np.zeros((2, 3), np.float32)})),
     "of another optimiser": lambda path: change_checkpoint(
@@ -417,6 +520,37 @@ def test_a_broken_checkpoint_stops_a_resumed_run(run, damage):
     with pytest.raises(InputError, match="checkpoint.npz"):
         go("vae", run)
     assert (run / "checkpoint.npz").read_bytes() == before and not (run / "history.csv").exists()
+
+
+@pytest.mark.parametrize("damage", sorted(set(CHECKPOINTS) - {"missing"}))
+def test_a_broken_checkpoint_changes_nothing(run, damage):
+    """Neither the weights nor the optimisers, not even in part."""
+    training, data = train.build(train.read_config(run)), dataset("vae")
+    training.step(tg.tensor(data.train))
+
+    def state():
+        model = {name: x.numpy().copy() for name, x in training.model.state_dict().items()}
+        return {"model": model, "optimizers": [o.state_dict() for o in training.optimizers]}
+
+    CHECKPOINTS[damage](run / "checkpoint.npz")
+    save(state(), run / "before.npz")
+    with pytest.raises(InputError):
+        train.restore(training, run / "checkpoint.npz")
+    save(state(), run / "after.npz")
+    assert (run / "before.npz").read_bytes() == (run / "after.npz").read_bytes()
+
+
+def test_the_checksum_is_of_all_examples_and_their_shape_and_dtype():
+    data = dataset("vae")
+    found = train.checksum(data)
+    assert len(found) == 64 and found == train.checksum(dataset("vae"))
+    assert found == train.checksum(datasets.Dataset("another name", data.train.copy(), data.test))
+    changed = data.test.copy()
+    changed[-1, 0, 3, 3] = np.nextafter(changed[-1, 0, 3, 3], 2)
+    for train_, test in [(data.train, changed), (data.train[:-1], data.test),
+                         (data.train.reshape(20, 1, 2, 8), data.test),
+                         (data.train.view(np.int32), data.test), (data.train[::-1], data.test)]:
+        assert train.checksum(datasets.Dataset("noise", train_, test)) != found
 
 
 @pytest.mark.parametrize("said, expected", [({}, None), ({"OMP_NUM_THREADS": "3"}, 3),

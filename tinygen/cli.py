@@ -149,6 +149,7 @@ def start(args, model, data, out, **choices):
         **train.defaults(model, data, lr=args.lr, **choices),
         "data": args.data if named else str(pathlib.Path(args.data).resolve()),
         "quick": args.quick, "train_size": len(data.train), "test_size": len(data.test),
+        "data_sha256": train.checksum(data),
         "epochs": args.epochs, "seed": args.seed, "command": args.words,
         "batch_size": args.batch_size or ((64 if model == "gan" else 128) if image else 256)}
     train.build(config)         # what cannot be built leaves no folder
@@ -161,17 +162,18 @@ def run_to_end(out, config, data):
     training = train.build(config)
     try:
         history, timing = train.fit(training, data, out, config["epochs"], config["batch_size"])
-    except KeyboardInterrupt:
-        raise Stopped(out) from None
+    except KeyboardInterrupt as place:
+        raise Stopped(out, str(place)) from None
     return types.SimpleNamespace(training=training, config=config, history=history, timing=timing)
 
 
 class Stopped(Exception):
-    """Ctrl-C during a training whose folder is `out`."""
+    """Ctrl-C during a training whose folder is `out`, saved up to `place` if that is known."""
 
-    def __init__(self, out):
-        done = "its last whole epoch" if (out / "checkpoint.npz").exists() else "no whole epoch yet"
-        super().__init__(f"stopped; {out} holds {done}; go on with: "
+    def __init__(self, out, place):
+        kept = "its last checkpoint" if (out / "checkpoint.npz").exists() else "no checkpoint yet"
+        kept = f"all up to {place}" if place else kept
+        super().__init__(f"stopped; {out} holds {kept}; go on with: "
                          f"tinygen train {train.read_config(out)['model']} --resume {out}")
 
 
@@ -206,9 +208,10 @@ def train_model(args):
                              f"use tinygen train {config['model']} --resume {out}")
         config["epochs"] = args.epochs or config["epochs"]
         if not (out / "checkpoint.npz").exists():
-            print(f"{out} holds no whole epoch yet, so this starts afresh.")
+            print(f"{out} holds no checkpoint yet, so this starts afresh.")
         backend.manual_seed(config["seed"])
         data = load_data(config["data"], config["quick"])
+        check_the_same(out, config, data)
         run_to_end(out, config, data)
     else:
         if args.resume:
@@ -223,6 +226,19 @@ def train_model(args):
               **({"loss": args.loss} if args.model == "gan" else {}))
     print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. "
           f"Draw more with: tinygen sample {out}")
+
+
+def check_the_same(out, config, data):
+    """Whether the run in `out` can go on to the very numbers that it would have reached."""
+    found = train.checksum(data)
+    if config.get("data_sha256", found) != found:
+        raise InputError(f"{config['data']} is not what {out} was trained on (SHA-256 {found}, "
+                         f"expected {config['data_sha256']}); bring the old data back, or train "
+                         "again with another --out")
+    for name, now in train.environment().items():
+        if config.get(name, now) != now:
+            print(f"{out} was started with {name} {config[name]}, and this is {now}: "
+                  "from here on the last digits may differ.")
 
 
 def sample(args):

@@ -97,7 +97,7 @@ class Optimizer:
         """Take over a saved state: its arrays are copied, once names and shapes were checked."""
         fresh = [{} for _ in self.params]
         for i, state in state_dict["state"].items():
-            if int(i) >= len(self.params) or set(state) != {"step", *self.names}:
+            if int(i) not in range(len(self.params)) or set(state) != {"step", *self.names}:
                 raise ValueError(f"load_state_dict: {type(self).__name__} over {len(self.params)} "
                                  f"parameters does not fit a state for parameter {i} "
                                  f"with {sorted(state)}")

@@ -68,7 +68,11 @@ def need(right, fault):
 
 @contextlib.contextmanager
 def replacing(path):
-    """A file for writing that takes the place of `path` only when it is whole and on the disk."""
+    """A file for writing that takes the place of `path` only when it is whole and on the disk.
+
+    It is written beside `path` as `path.part`, sent to the disk, and renamed, which no reader can
+    see half done. Then the folder goes to the disk, because it holds the name.
+    """
     path = pathlib.Path(path)
     temporary = path.with_name(path.name + ".part")
     try:
@@ -79,6 +83,12 @@ def replacing(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    if os.name == "posix":         # Windows does not open folders
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def load(path):

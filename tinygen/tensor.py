@@ -106,16 +106,15 @@ def op(*rules, rest=None, share=None):
                 return body(*args, **options)[0] if share else body(*args, **options)
             arrays, cells, parents, dtype, alike = [], [], [], None, True
             for i, a in enumerate(args):
+                cells.append(a.version if isinstance(a, Tensor) else [0])
                 if isinstance(a, Tensor):
-                    cells.append(a.version)
                     if a.requires_grad:
                         parents.append((i, a.node or a))
                     a = a.data
                     alike = alike and (dtype is None or a.dtype is dtype)
                     dtype = dtype or a.dtype
-                else:
-                    cells.append([0])
-                    alike = alike and not hasattr(a, "dtype")
+                elif hasattr(a, "dtype"):
+                    alike = False
                 arrays.append(a)
             if not alike or options or dtype.kind != "f":
                 arrays, options, dtype = _same_dtype(primitive, args, options)

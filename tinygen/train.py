@@ -1,27 +1,33 @@
 """Floor 6: one training loop for every model, and the folder it leaves behind.
 
-A run's folder holds `config.json` (arguments, seed, versions, threads), `history.csv` (a row an
-epoch), `timing.csv` (seconds an epoch), `checkpoint.npz` (all that is needed to go on) and
-`samples/` (a picture an epoch, of the same latent points).
+A run's folder holds `config.json` (arguments, seed, versions, threads, the data's checksum),
+`history.csv` (a row an epoch), `timing.csv` (seconds an epoch), `checkpoint.npz` (all that is
+needed to go on) and `samples/` (a picture an epoch, of the same latent points).
 """
 
+import contextlib
 import copy
 import csv
+import hashlib
 import io
+import itertools
 import json
 import math
 import os
 import pathlib
 import platform
+import signal
+import threading
 import time
 
 import numpy as np
 from tqdm import tqdm
 
-from . import backend, creation, plots
+from . import __version__, backend, creation, plots
 from .backend import InputError
 from .dataloader import DataLoader
 from .gan import GANTraining, dcgan, dense_gan
+from .optim import grad_norm
 from .serialization import load, replacing, save
 from .vae import VAETraining, conv_vae, dense_vae
 
@@ -54,11 +60,23 @@ def defaults(model, data, architecture=None, latent_dim=None, lr=None, loss="non
 
 
 def environment():
-    """What a result depends on besides the arguments and the data."""
+    """What a result depends on besides the arguments and the data, as far as we can ask."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or cores
-    versions = {"python": platform.python_version(), "numpy": np.__version__}
-    return {"versions": versions, "threads": int(str(threads).split(",")[0])}
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    versions = {"tinygen": __version__, "python": platform.python_version(),
+                "numpy": np.__version__, "blas": f"{blas.get('name')} {blas.get('version')}"}
+    return {"versions": versions, "machine": platform.machine(),
+            "threads": int(str(threads).split(",")[0])}
+
+
+def checksum(data):
+    """SHA-256 of the examples of a Dataset as they are used, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for examples in (data.train, data.test):
+        digest.update(f"{examples.dtype} {examples.shape}".encode())
+        digest.update(np.ascontiguousarray(examples))
+    return digest.hexdigest()
 
 
 def start_run(out, config):
@@ -104,12 +122,24 @@ def load_run(run):
     return training, config
 
 
+PARTS = {"epoch", "model", "optimizers", "points", "history", "generator", "unfinished"}
+
+
 def restore(training, path):
-    """Put a checkpoint's weights and optimiser states back, all or none. Returns the checkpoint."""
+    """Put a checkpoint's weights and optimiser states back. Returns the checkpoint.
+
+    Of a checkpoint that does not fit in every name, shape and dtype, nothing is taken over.
+    """
     checkpoint = load(path)
     try:
+        if set(checkpoint) != PARTS:
+            raise ValueError(f"its parts are {sorted(checkpoint)}, expected {sorted(PARTS)}")
         for target in (copy.deepcopy(training), training):     # what fails, fails in the copy
             target.model.load_state_dict(checkpoint["model"])
+            for name, tensor in target.model.state_dict().items():
+                dtype = checkpoint["model"][name].dtype
+                if dtype != tensor.dtype:
+                    raise ValueError(f"{name} is {dtype}, expected {tensor.dtype}")
             for optimizer, state in zip(target.optimizers, checkpoint["optimizers"], strict=True):
                 optimizer.load_state_dict(state)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -128,54 +158,100 @@ def read_timing(path):
         return []
 
 
+@contextlib.contextmanager
+def held_interrupt():
+    """A list that Ctrl-C makes true, so that it cuts no step in two. A second one stops at once.
+
+    Where Ctrl-C means something else already, or outside of the main thread, it stays as it is.
+    """
+    pressed = []
+
+    def hold(*args):
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(True)
+
+    ours = (threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    try:
+        if ours:
+            signal.signal(signal.SIGINT, hold)
+        yield pressed
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def fit(training, data, out, epochs, batch_size, progress=True):
     """Train to `epochs` epochs on data.train, and go on from out/checkpoint.npz where there is one.
 
     After each epoch it measures on data.test, and writes the history, a picture and a checkpoint.
+    Ctrl-C lets the step end, writes a checkpoint in the midst of the epoch and raises
+    KeyboardInterrupt with the place. Whenever and however it was stopped, the same call goes on
+    from the last checkpoint to the very numbers that it would have reached at once.
     Returns the history and the timing, lists with one dict an epoch.
     """
-    out, model = pathlib.Path(out), training.model
-    history, timing, first = [], [], 1
+    out, model, path = pathlib.Path(out), training.model, pathlib.Path(out) / "checkpoint.npz"
+    history, timing, unfinished = [], [], None
     points = creation.randn(64 if data.is_images else 2000, model.latent_dim)
-    if (out / "checkpoint.npz").exists():
-        checkpoint = restore(training, out / "checkpoint.npz")
-        history, first = checkpoint["history"], checkpoint["epoch"] + 1
-        timing = read_timing(out / "timing.csv")[:first - 1]
+    if path.exists():
+        checkpoint = restore(training, path)
+        history, unfinished = checkpoint["history"], checkpoint["unfinished"]
+        timing = read_timing(out / "timing.csv")[:len(history)]
         points = creation.tensor(checkpoint["points"])
         backend.generator.bit_generator.state = checkpoint["generator"]
     train = DataLoader(training.from_data(data.train), batch_size, shuffle=True)
     test = DataLoader(training.from_data(data.test), min(1000, len(data.test)))
-    for epoch in range(first, epochs + 1):
-        start = time.perf_counter()
-        model.train()
-        figures = []
-        bar = tqdm(train, desc=f"epoch {epoch}/{epochs}", disable=not progress, mininterval=0.2)
-        with bar:
-            for x in bar:
-                figures.append({"size": len(x), **training.step(x)})
-                check_finite(figures[-1], f"step {len(figures)} of epoch {epoch}")
-                if len(figures) % 20 == 0:
-                    recent = average(figures[-20:])
-                    bar.set_postfix({name: f"{value:.4g}" for name, value in recent.items()})
-        seconds = time.perf_counter() - start
-        model.eval()
-        measured = average([{"size": len(x), **training.evaluate(x)} for x in test])
-        check_finite(measured, f"the evaluation after epoch {epoch}")
-        history.append(history_row(epoch, epoch * len(train), average(figures), measured))
-        timing.append({"epoch": epoch, "seconds": round(seconds, 3)})
-        samples = training.to_data(model.sample(len(points), z=points)).numpy()
-        plots.save_samples(samples, data.train, out / "samples" / f"epoch_{epoch:03d}.png")
-        write_csv(out / "timing.csv", timing)
-        write_csv(out / "history.csv", history)
-        save({"epoch": epoch, "model": model.state_dict(), "points": points,
+
+    def write_checkpoint(generator, unfinished=None):
+        """`generator` is its state where the epoch to go on with begins, before the shuffling."""
+        save({"epoch": len(history), "model": model.state_dict(), "points": points,
               "optimizers": [optimizer.state_dict() for optimizer in training.optimizers],
-              "generator": backend.generator.bit_generator.state,
-              "history": history},
-             out / "checkpoint.npz")
-        if progress:
-            row = ", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()
-                            if name not in ("epoch", "step"))
-            tqdm.write(f"epoch {epoch}: {row} ({seconds:.0f} s)")
+              "generator": generator, "history": history, "unfinished": unfinished}, path)
+
+    with held_interrupt() as interrupted:
+        for epoch in range(len(history) + 1, epochs + 1):
+            begin, before, figures = time.perf_counter(), 0.0, []
+            generator = backend.generator.bit_generator.state
+            batches = iter(train)                         # this draws the order of the examples
+            if unfinished:
+                before, figures = unfinished["seconds"], as_rows(unfinished["figures"])
+                backend.generator.bit_generator.state = unfinished["generator"]
+                unfinished = None
+            model.train()
+            bar = tqdm(itertools.islice(batches, len(figures), None), f"epoch {epoch}/{epochs}",
+                       len(train), initial=len(figures), disable=not progress, mininterval=0.2)
+            with bar:
+                for x in bar:
+                    figures.append({"size": len(x), **training.step(x)})
+                    place = f"step {len(figures)} of epoch {epoch}"
+                    check_finite(figures[-1], place, training, path)
+                    if interrupted:
+                        write_checkpoint(generator, {
+                            "seconds": before + time.perf_counter() - begin,
+                            "figures": as_columns(figures),
+                            "generator": backend.generator.bit_generator.state})
+                        raise KeyboardInterrupt(place)
+                    if len(figures) % 20 == 0:
+                        recent = average(figures[-20:])
+                        bar.set_postfix({name: f"{value:.4g}" for name, value in recent.items()})
+            seconds = before + time.perf_counter() - begin
+            model.eval()
+            measured = average([{"size": len(x), **training.evaluate(x)} for x in test])
+            check_finite(measured, f"the evaluation after epoch {epoch}", training, path)
+            history.append(history_row(epoch, epoch * len(train), average(figures), measured))
+            timing.append({"epoch": epoch, "seconds": round(seconds, 3)})
+            samples = training.to_data(model.sample(len(points), z=points)).numpy()
+            plots.save_samples(samples, data.train, out / "samples" / f"epoch_{epoch:03d}.png")
+            write_csv(out / "timing.csv", timing)
+            write_csv(out / "history.csv", history)
+            write_checkpoint(backend.generator.bit_generator.state)
+            if progress:
+                row = ", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()
+                                if name not in ("epoch", "step"))
+                tqdm.write(f"epoch {epoch}: {row} ({seconds:.0f} s)")
+            if interrupted:
+                raise KeyboardInterrupt(f"epoch {epoch}")
     return history, timing
 
 
@@ -193,11 +269,28 @@ def average(figures):
             for name in figures[0] if name != "size"}
 
 
-def check_finite(figures, where):
+def as_columns(rows):
+    """Dicts with the same keys as a dict of arrays, which a file holds better."""
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def as_rows(columns):
+    """The reverse of `as_columns`."""
+    return [dict(zip(columns, row)) for row in zip(*[x.tolist() for x in columns.values()])]
+
+
+def check_finite(figures, place, training, path):
     """A loss that is not a number stops the training, before it spoils the last good checkpoint."""
-    if not all(math.isfinite(value) for value in figures.values()):
-        raise InputError(f"{where} gave {figures}: the training "
-                         "has diverged; try a smaller --lr (the last good checkpoint is kept)")
+    if all(math.isfinite(value) for value in figures.values()):
+        return
+    loss, *others = [f"{name} {value:.4g}" for name, value in figures.items() if name != "size"]
+    norms = " and ".join([f"{grad_norm(o.params):.4g}" for o in training.optimizers])
+    rates = " and ".join([f"{o.lr:g}" for o in training.optimizers])
+    raise InputError(
+        f"{place}: {loss} ({', '.join(others)}), gradient norm {norms}: the training has diverged; "
+        f"try a smaller --lr (it was {rates}), the usual cause, or look for huge numbers in the "
+        "data; in Python, tinygen.detect_anomaly() names the operation that fails first; "
+        + (f"the last good checkpoint is {path}" if path.exists() else "no checkpoint yet"))
 
 
 def write_csv(path, rows):
