@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import kill_and_resume
 import tinygen as tg
 from tinygen import datasets, serialization, train
 from tinygen.backend import InputError
@@ -357,6 +358,15 @@ def test_an_interrupt_in_the_first_epoch_leaves_a_run_that_can_start(tmp_path):
     assert sorted(os.listdir(tmp_path / "run")) == ["config.json", "samples"]
     go("vae", tmp_path / "run")
     assert result(tmp_path / "run")["history.csv"] == result(tmp_path / "whole")["history.csv"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@pytest.mark.parametrize("model", ["vae", "gan"])
+def test_a_killed_run_ends_the_same(tmp_path, model):
+    """The small form of kill_and_resume.py: every other kill is aimed at a write."""
+    kills, in_writes, runs = kill_and_resume.campaign(model, tmp_path, kills=2, writes=1,
+                                                      architecture="dense")
+    assert kills >= 2 and in_writes >= 1 and runs >= 1
 
 
 # A training that diverges
