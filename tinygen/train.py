@@ -66,7 +66,7 @@ def environment():
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     versions = {"tinygen": __version__, "python": platform.python_version(),
                 "numpy": np.__version__, "blas": f"{blas.get('name')} {blas.get('version')}"}
-    return {"versions": versions, "machine": platform.machine(),
+    return {"versions": versions, "machine": platform.machine(), "device": backend.default_device,
             "threads": int(str(threads).split(",")[0])}
 
 
