@@ -6,7 +6,7 @@ For a VAE and a GAN, both convolutional: one training of a few epochs is left al
 then started again and again, killed at moments drawn at random, and resumed until it is done; its
 checkpoint, history and pictures must have the same bytes as those of the first. That is repeated in
 new folders until there were `kills` kills, `writes` of them while the checkpoint was being written:
-then `checkpoint.npz.part` is left behind, which exists only during a write. It takes some minutes,
+then `checkpoint.npz.part` is left behind, which exists only during a write. It takes a minute,
 and prints each kill. `test_train.py` runs a small form.
 """
 
