@@ -366,6 +366,17 @@ def test_where_sends_the_gradient_to_the_chosen():
     assert x.grad.data.tolist() == [1.0, 0.0] and y.grad.data.tolist() == [0.0, 1.0]
 
 
+@pytest.mark.parametrize("condition", [
+    [True, False], (1, 0), np.array([2, 0]), tg.tensor([-0.5, 0.0])],
+    ids=["list", "tuple", "array", "tensor"])
+def test_where_takes_anything_but_0_for_true(condition):
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    out = tg.where(condition, x, y)
+    out.sum().backward()
+    assert out.data.tolist() == [1.0, 4.0]
+    assert x.grad.data.tolist() == [1.0, 0.0] and y.grad.data.tolist() == [0.0, 1.0]
+
+
 # Powers
 
 
@@ -402,6 +413,13 @@ def test_gradients_of_zero_to_a_power_are_finite():
     (x**y).sum().backward()
     assert x.grad.data.tolist() == [0.0, 0.0, 0.0]
     np.testing.assert_allclose(y.grad.data, [0.0, 0.0, math.log(2)], rtol=1e-6)
+
+
+def test_second_derivatives_of_powers_where_the_rules_step_aside_of_0():
+    x, y = [tg.tensor(v, dtype="float64", requires_grad=True) for v in ([0.0, 2.0], [0.0, 0.0])]
+    gx, = tg.grad((x**y).sum(), x, create_graph=True)
+    # d/dy of y x^(y-1) at y = 0 is 1 / x; at x = 0 too, where no derivative exists, it is a number.
+    assert tg.grad(gx.sum(), y)[0].data.tolist() == [1.0, 0.5]
 
 
 # Large arguments

@@ -253,9 +253,9 @@ def batch_norm_case(pick):
     c = pick(1, 3)
     shape = (3, c) + shape_of(pick, 0, 2 if c == 1 else 1, empty=False)
     mean, var = array(pick, (c,)).data, array(pick, (c,), positive=True).data
-    training = not pick(0, 2) == 2
+    training, eps = not pick(0, 2) == 2, chosen(pick, [1e-5, 0.5])
     return (lambda x, weight, bias: F.batch_norm(x, mean.copy(), var.copy(), weight, bias,
-                                                 training),
+                                                 training, eps=eps),
             {"x": array(pick, shape, distinct=True), "weight": array(pick, (c,)),
              "bias": array(pick, (c,))})
 

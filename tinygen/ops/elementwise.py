@@ -154,5 +154,6 @@ def _where(x, y, condition):
 
 
 def where(condition, x, y):
-    """x where `condition` holds, else y. The gradient follows the choice."""
-    return _where(x, y, raw(condition))
+    """x where `condition` holds (is not 0), else y. The gradient follows the choice."""
+    condition = raw(condition)
+    return _where(x, y, array_module(condition).asarray(condition) != 0)
