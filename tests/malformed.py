@@ -1,6 +1,6 @@
 """Files that nobody should load: each is refused in a sentence, cheaply, and changes nothing.
 
-    python tests/malformed.py [--scale 1.0] [--seed 0]        (Linux; 1.0 is some 380 files)
+    python tests/malformed.py [--scale 1.0] [--seed 0]        (Linux; 1.0 is some 500 files)
 
 Draws broken checkpoints, IDX files and images, and reads each. It must give an `InputError`, or
 where the damage touches nothing that counts (a date in a zip) what the whole file gives. After a
@@ -25,19 +25,23 @@ from PIL import Image
 
 from tinygen import datasets, nn, optim
 from tinygen.backend import InputError
+from tinygen.creation import randn
 from tinygen.serialization import load, save
-from tinygen.train import restore
+from tinygen.train import PARTS, restore
 
 GIB = 2 ** 30
 
 
 def made():
     model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
-    return types.SimpleNamespace(model=model, optimizers=[optim.Adam(model.parameters())])
+    optimizer = optim.Adam(model.parameters())
+    model(randn(5, 4)).sum().backward()
+    optimizer.step()
+    return types.SimpleNamespace(model=model, optimizers=[optimizer])
 
 
 def state(training):
-    return {"model": training.model.state_dict(),
+    return {**dict.fromkeys(sorted(PARTS)), "model": training.model.state_dict(),
             "optimizers": [o.state_dict() for o in training.optimizers]}
 
 
@@ -48,6 +52,10 @@ def frozen(training, path):
 
 
 # Checkpoints. Each function returns the bytes of a broken file; `whole` is one that is not broken.
+
+def unbroken(rng, whole):
+    return whole
+
 
 def truncated(rng, whole):
     return whole[:rng.integers(len(whole))]
@@ -97,16 +105,84 @@ def oversized(rng, whole):
 
 
 def zip_bomb(rng, whole):
-    """One array is half a GiB of zeros, deflated to half a MiB."""
-    hit = target(rng, whole)
+    """Three arrays are 400 MB of zeros each, as they say, deflated to 400 kB."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (400_000_000,)})
+    large = header.getvalue() + bytes(400_000_000)
+    hits = set()
+    while len(hits) < 3:
+        hits.add(target(rng, whole))
     return rewritten(whole, lambda name, content: (
-        name, bytes(GIB // 2) if name == hit else content), zipfile.ZIP_DEFLATED)
+        name, large if name in hits else content), zipfile.ZIP_DEFLATED)
 
 
 def misnamed(rng, whole):
     hit, kind = target(rng, whole), rng.integers(3)
     return rewritten(whole, lambda name, content: (name, content) if name != hit else
                      [None, ("x" + name, content), (name.removesuffix(".npy"), content)][kind])
+
+
+HEADERS = ["{'descr': (", "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
+           "{'descr': '<U9', 'fortran_order': False, 'shape': (1,)}",
+           "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -16)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}",
+           "{'descr': '<f4', 'fortran_order': 7, 'shape': 16}", "[" * 9000, "1 + 1", "",
+           "__import__('os').abort()"]
+
+
+def wrong_header(rng, whole):
+    """An array whose header cannot be believed, beside checksums that are right."""
+    hit, text = target(rng, whole), HEADERS[rng.integers(len(HEADERS))].encode() + b"\n"
+    version = b"\1\0" if rng.integers(4) else rng.bytes(2)
+    return rewritten(whole, lambda name, content: (
+        name, b"\x93NUMPY" + version + struct.pack("<H", len(text)) + text + bytes(64)
+        if name == hit else content))
+
+
+def wrong_structure(rng, whole):
+    """JSON that says something else, or is too much or too deep, alone or beside the arrays."""
+    text = [b"3", b"null", b"{}", b"[" * 10 ** 6, b"[" + b"[]," * 10 ** 7 + b"0]", b"9" * 10 ** 5,
+            b'{"array": 1}', b'{"model": {"array": "structure"}}',
+            b'{"model": 3, "optimizers": []}',
+            b'{"model": "text", "optimizers": [{}]}', b"\xff\xfe"][rng.integers(11)]
+    alone = rng.integers(2)
+    return rewritten(whole, lambda name, content: (
+        (name, npy(np.frombuffer(text, np.uint8))) if name == "structure.npy" else
+        None if alone else (name, content)))
+
+
+def wrong_directory(rng, whole):
+    """The directory at the end lists its parts many times, or millions that are not there."""
+    size, start = struct.unpack("<2I", whole[-10:-2])
+    listed = whole[start:start + size]
+    if rng.integers(2):
+        listed *= int(rng.integers(2, 20))
+    else:
+        one = listed[:46] + b"a" * struct.unpack("<H", listed[28:30])[0]
+        listed = one * int(rng.choice([200, 16 * 2 ** 20 // len(one), 3 * 10 ** 6]))
+    end = whole[-22:-14] + struct.pack("<4H2I", 0, 0, 9, 9, len(listed), start)[4:]
+    return whole[:start] + listed + end + b"\0\0"
+
+
+def wrong_state(rng, whole):
+    """A file in good order, whose content is not what a training goes on from."""
+    thing = state(made())
+    adam = thing["optimizers"][0]
+    first, kind = adam["state"]["0"], rng.integers(14)
+    if kind < 6:
+        first["exp_avg"] = [None, 3, "text", [], {}, np.zeros(7)][kind]
+    elif kind < 9:
+        key, value = [("lr", "text"), ("state", [1]), ("state", {"x": first})][kind - 6]
+        adam[key] = value
+    elif kind < 12:
+        name = rng.choice(list(thing["model"]))
+        thing["model"][name] = [3, None, ["text"]][kind - 9]
+    else:
+        thing["optimizers"] = [[], [adam, adam]][kind - 12]
+    return saved(thing)
 
 
 def foreign(rng, whole):
@@ -131,6 +207,10 @@ def other(rng, whole, change):
     weights = thing["model"]
     name = rng.choice(list(weights))
     weights[name] = change(np.asarray(weights[name].data))
+    return saved(thing)
+
+
+def saved(thing):
     with tempfile.TemporaryDirectory() as folder:
         save(thing, Path(folder) / "x")
         return (Path(folder) / "x").read_bytes()
@@ -163,8 +243,9 @@ def idx_magic(rng, whole):
 
 
 def idx_bomb(rng, whole):
-    data = struct.pack(">4B3I", 0, 0, 8, 3, 2 ** 19 + int(rng.integers(99)), 28, 28)
-    return gzip.compress(data) + 512 * gzip.compress(bytes(2 ** 20))    # parts follow each other
+    """1.1 GB of zeros, as the header says, packed to 1.1 MB."""
+    data = struct.pack(">4B3I", 0, 0, 8, 3, 1_400_000 + int(rng.integers(99)), 28, 28)
+    return gzip.compress(data) + 1100 * gzip.compress(bytes(2 ** 20))    # parts follow each other
 
 
 def idx_huge(rng, whole):
@@ -212,6 +293,14 @@ def cmyk(rng, whole):
     return encoded(drawn(rng, "CMYK"), "JPEG")
 
 
+def vast(rng, whole):
+    """Almost as many pixels as are allowed, in a mode that takes much memory."""
+    grey = Image.linear_gradient("L").resize((8190, 8190))
+    if rng.integers(2):
+        return encoded(Image.merge("RGBA", [grey] * 4), "PNG", compress_level=1)
+    return encoded(Image.merge("RGB", [grey] * 3), "JPEG", progressive=True)
+
+
 def empty(rng, whole):
     return b""
 
@@ -223,14 +312,16 @@ def misnamed_image(rng, whole):
 
 # (what, how to break it, how many, which outcomes are right)
 REFUSED, READ, EITHER = {"refused"}, {"read"}, {"refused", "read"}
-CHECKPOINTS = [(truncated, 60, REFUSED), (flipped, 80, EITHER), (oversized, 12, REFUSED),
-               (zip_bomb, 2, REFUSED), (misnamed, 15, REFUSED), (foreign, 30, REFUSED),
+CHECKPOINTS = [(unbroken, 1, READ), (truncated, 60, REFUSED), (flipped, 80, EITHER),
+               (oversized, 12, REFUSED), (zip_bomb, 2, REFUSED), (misnamed, 15, REFUSED),
+               (foreign, 30, REFUSED), (wrong_header, 40, REFUSED), (wrong_structure, 30, REFUSED),
+               (wrong_directory, 16, REFUSED), (wrong_state, 40, REFUSED),
                (wrong_dtype, 15, REFUSED), (wrong_shape, 15, REFUSED)]
-IDX = [(idx_truncated, 30, REFUSED), (idx_magic, 25, REFUSED), (idx_bomb, 2, REFUSED),
-       (idx_huge, 15, REFUSED)]
-IMAGES = [(image_bomb, 10, REFUSED), (animated, 8, REFUSED), (transparent, 8, READ),
-          (deep, 8, READ), (cmyk, 8, READ), (empty, 2, REFUSED), (misnamed_image, 15, REFUSED),
-          (truncated, 15, REFUSED)]
+IDX = [(unbroken, 1, READ), (idx_truncated, 30, REFUSED), (idx_magic, 25, REFUSED),
+       (idx_bomb, 2, REFUSED), (idx_huge, 15, REFUSED)]
+IMAGES = [(unbroken, 1, READ), (vast, 4, READ), (image_bomb, 10, REFUSED), (animated, 8, REFUSED),
+          (transparent, 8, READ), (deep, 8, READ), (cmyk, 8, READ), (empty, 2, REFUSED),
+          (misnamed_image, 15, REFUSED), (truncated, 15, REFUSED)]
 
 
 def read_checkpoint(folder, content, whole):
@@ -276,7 +367,7 @@ def run(scale=1.0, seed=0, bombs=True):
     for reader, whole, kinds in ((read_checkpoint, saved, CHECKPOINTS), (read_idx, images, IDX),
                                  (read_image, picture, IMAGES)):
         for broken, count, right in kinds:
-            if not bombs and broken in (zip_bomb, idx_bomb):
+            if not bombs and broken in (zip_bomb, idx_bomb, wrong_directory, vast):
                 continue
             outcomes, slowest = [], 0.0
             for i in range(max(1, round(count * scale))):

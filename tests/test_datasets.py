@@ -159,6 +159,30 @@ def test_a_bomb_is_not_unpacked_beyond_what_the_header_says(tmp_path, monkeypatc
     assert min(taken) > 0 and sum(taken) <= 4 + 4 + 5
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_no_data_is_read_for_a_header_that_cannot_be_right(tmp_path, monkeypatch, packed):
+    def write(array, claim):
+        path.write_bytes(gzip.compress(idx(array, claim)) if packed else idx(array, claim))
+
+    path, taken = tmp_path / "some.gz", []
+    read = datasets._read_at_most
+    monkeypatch.setattr(datasets, "_read_at_most",
+                        lambda stream, n: taken.append(n) or read(stream, n))
+    write(pixels(3, 28, 28), (500_000, 28, 28))
+    assert "in a file of this size" in refuses(path, datasets.read_idx, path)
+    write(pixels(3, 28, 29), None)
+    message = refuses(path, datasets.read_idx, path, ("N", 28, 28))
+    assert "holds an array of shape (3, 28, 29), expected (N, 28, 28)" in message
+    assert max(taken) == 12
+
+
+def test_small_files_may_be_packed_more_than_a_hundredfold(tmp_path):
+    path = tmp_path / "some.gz"
+    path.write_bytes(gzip.compress(idx(np.full(60_000, 3, np.uint8))))
+    assert path.stat().st_size < 600
+    assert (datasets.read_idx(path) == 3).all()
+
+
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_a_damaged_file_is_refused_or_has_the_right_size(tmp_path_factory, data):
@@ -351,6 +375,38 @@ def test_image_folder_with_a_decompression_bomb(tmp_path, monkeypatch, limit):
     save(tmp_path, "vast.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     refuses(tmp_path / "vast.png", datasets.image_folder, tmp_path)
+
+
+def test_image_folder_with_more_pixels_than_are_allowed(tmp_path, monkeypatch):
+    save(tmp_path, "good.png", pixels(9, 9))
+    save(tmp_path, "large.png", pixels(40, 30))
+    monkeypatch.setattr(datasets, "LARGEST_IMAGE", 1200)
+    datasets.image_folder(tmp_path)
+    monkeypatch.setattr(datasets, "LARGEST_IMAGE", 1199)
+    message = refuses(tmp_path / "large.png", datasets.image_folder, tmp_path)
+    assert "30 x 40 pixels, over 1,199" in message
+
+
+def test_image_folder_with_an_animation(tmp_path):
+    save(tmp_path, "good.png")
+    frames = [Image.fromarray(pixels(9, 9) // n) for n in (1, 2, 3)]
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
+    message = refuses(tmp_path / "moving.png", datasets.image_folder, tmp_path)
+    assert "animated, with 3 frames" in message
+
+
+def test_image_folder_turns_what_is_clear_black_in_every_kind(tmp_path):
+    grey = np.full((28, 28), 200, np.uint8)
+    grey[:14] = 100
+    alpha = np.where(grey == 100, 0, 255).astype(np.uint8)
+    save(tmp_path, "a.png", grey)                                   # the first is tested with
+    save(tmp_path, "b.png", np.dstack([grey, alpha]))
+    save(tmp_path, "c.png", np.dstack([grey, grey, grey, alpha]))
+    save(tmp_path, "d.png", grey, transparency=100)
+    save(tmp_path, "e.png", grey.astype(np.uint16) * 257, transparency=100 * 257)
+    train = datasets.image_folder(tmp_path).train[:, 0]
+    assert (train[:, :14] == 0).all()
+    np.testing.assert_allclose(train[:, 14:], 200 / 255, atol=1e-6)
 
 
 def test_image_folder_refuses(tmp_path):

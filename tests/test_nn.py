@@ -241,6 +241,28 @@ def test_a_wrong_shape_leaves_the_whole_model_unchanged(strict):
         np.testing.assert_array_equal(value.data, before[name])
 
 
+@pytest.mark.parametrize("value, given", [
+    (np.ones((2, 3), "complex64"), "complex64"), (np.full((2, 3), "1"), "<U1"), ([1.0], "list"),
+    (None, "NoneType")])
+def test_what_are_no_real_numbers_leaves_the_whole_model_unchanged(value, given):
+    net = Nested()
+    before = copy_of(net.state_dict())
+    state = {name: np.ones_like(value) for name, value in before.items()}
+    state["heads.1.weight"] = value
+    message = f"heads.1.weight is {given} in the state, but float32 in Nested"
+    with pytest.raises(ValueError, match=message):
+        net.load_state_dict(state)
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value.data, before[name])
+
+
+def test_a_state_of_floats_does_not_become_a_count():
+    net = nn.BatchNorm1d(2)
+    state = {name: value.data.astype("f4") for name, value in net.state_dict().items()}
+    with pytest.raises(ValueError, match="num_batches_tracked is float32 in the state, but int64"):
+        net.load_state_dict(state)
+
+
 # Modes and walks over the tree
 
 

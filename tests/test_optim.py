@@ -400,9 +400,17 @@ def test_a_state_that_does_not_fit_is_an_error(make, message):
     assert optimizer.state == [{}]
 
 
-def test_a_state_of_too_many_parameters_is_an_error():
-    state = {"lr": 0.1, "state": {"1": saved_adam()["state"]["0"]}}
-    with pytest.raises(ValueError, match="over 1 parameters does not fit a state for parameter 1"):
+@pytest.mark.parametrize("i", ["1", "-1"])
+def test_a_state_of_a_parameter_that_is_not_there_is_an_error(i):
+    state = {"lr": 0.1, "state": {i: saved_adam()["state"]["0"]}}
+    with pytest.raises(ValueError, match=f"1 parameters does not fit a state for parameter {i}"):
+        optim.Adam([parameter([1.0, 2.0])]).load_state_dict(state)
+
+
+def test_a_state_of_complex_numbers_is_an_error():
+    state = saved_adam()
+    state["state"]["0"]["exp_avg"] = np.array([1j, 2.0])
+    with pytest.raises(ValueError, match="its dtype is complex128, expected a float"):
         optim.Adam([parameter([1.0, 2.0])]).load_state_dict(state)
 
 

@@ -195,7 +195,7 @@ def refused(path):
         load(path)
     sentence = str(caught.value)
     assert str(path) in sentence and "\n" not in sentence
-    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return sentence
 
 
@@ -354,8 +354,47 @@ def test_a_part_left_by_a_crash_does_no_harm(tmp_path):
     assert load(tmp_path / "a.npz") == 5 and os.listdir(tmp_path) == ["a.npz"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a system with named pipes")
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.npz")
+    refused(tmp_path / "a.npz")
+
+
+def test_arrays_that_no_structure_names_are_refused(tmp_path):
+    structure_of(list(b'{"x": {"array": "x"}}'), np.uint8, x=np.ones(3))(tmp_path / "a.npz")
+    assert equal(load(tmp_path / "a.npz"), {"x": np.ones(3)})
+    structure_of(list(b'{"x": {"array": "x"}}'), np.uint8, x=np.ones(3), y=np.ones(3))(
+        tmp_path / "b.npz")
+    assert "the arrays in it are not those that it names" in refused(tmp_path / "b.npz")
+
+
+def test_a_header_is_not_believed_beyond_what_is_there(tmp_path, monkeypatch):
+    def claim(stream, array, allow_pickle):
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "<f4", "fortran_order": False, "shape": (2 ** 33,)})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np.lib.format, "write_array", claim)
+        save({}, tmp_path / "a.npz")
+    monkeypatch.setattr(np.lib.format, "read_array", None)         # so that no array can be made
+    assert "claims (8589934592,) of float32 in 128 bytes" in refused(tmp_path / "a.npz")
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path, monkeypatch, before):
+    monkeypatch.setattr(serialization, "LARGEST_JSON", 1000)
+    save({"x": list(range(100))}, tmp_path / "a.npz")
+    before = (tmp_path / "a.npz").read_bytes()
+    for limit, value in (("LARGEST_JSON", 100), ("LARGEST", 600), ("MOST_ARRAYS", 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(serialization, limit, value)
+            with pytest.raises(ValueError, match="1 arrays, 397 bytes of JSON and .* too much"):
+                save({"x": list(range(100))}, tmp_path / "a.npz")
+        assert only_the_old_file(tmp_path, before)
+
+
 def test_broken_files_of_every_kind_are_refused_and_change_nothing():
     """The small form of `python tests/malformed.py`, without the bombs, which take memory."""
+    pytest.importorskip("resource")
     ran = subprocess.run([sys.executable, "-c", "import sys; sys.path[:0] = sys.argv[1:]\n"
                           "import malformed\n"
                           "print(sum(row[1] for row in malformed.run(0.1, bombs=False)))",

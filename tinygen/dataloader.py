@@ -1,4 +1,4 @@
-"""Floor 3: data in batches, each batch as Tensors on the default device."""
+"""Floor 3: data in batches, each a Tensor or a tuple of them."""
 
 import numpy as np
 

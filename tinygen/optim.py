@@ -94,7 +94,7 @@ class Optimizer:
         return {"lr": self.lr, "state": states}
 
     def load_state_dict(self, state_dict):
-        """Take over a saved state: its arrays are copied, once names and shapes were checked."""
+        """Take over a saved state: its arrays are copied, once names and kinds were checked."""
         fresh = [{} for _ in self.params]
         for i, state in state_dict["state"].items():
             if int(i) not in range(len(self.params)) or set(state) != {"step", *self.names}:
@@ -103,9 +103,10 @@ class Optimizer:
                                  f"with {sorted(state)}")
             p = self.params[int(i)]
             for name in self.names:
-                if state[name].shape != p.shape:
+                if state[name].shape != p.shape or state[name].dtype.kind != "f":
                     raise ValueError(f"load_state_dict: {name} of parameter {i} has shape "
-                                     f"{state[name].shape}, but the parameter has {p.shape}")
+                                     f"{state[name].shape}, but the parameter has {p.shape}; "
+                                     f"its dtype is {state[name].dtype}, expected a float")
             arrays = {name: beside(p, state[name].copy()) for name in self.names}
             fresh[int(i)] = {"step": int(state["step"]), **arrays}
         self.lr, self.state = float(state_dict["lr"]), fresh
