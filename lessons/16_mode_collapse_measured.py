@@ -168,7 +168,7 @@ for data in DATA:
 # - **A smaller rate is no cure.** It makes everything slower: most games still sit there.
 # - **The optimiser matters most.** With the momentum 0.9 all games collapse, and RMSprop saves
 #   them. Is it RMSprop? It has no momentum, and Adam without momentum does about as well. So the
-#   momentum was to blame: $G$ chases a place after $D$ has turned against it.
+#   momentum was to blame. Perhaps $G$ still runs to a place when $D$ has turned against it.
 # - **A larger batch or network** changes less than the seed does: see the standard errors.
 # - **The grid is another illness.** Most games there have a low KL and many modes, but a quality of
 #   2 %: hardly better than the smear. The count of modes alone would have called that a success.
@@ -181,7 +181,7 @@ for data in DATA:
 #
 # Why would a generator give up variety? For a given $D$, its loss is lowest if *every* sample lies
 # at the one place where $D$ is highest. Nothing in the loss asks for variety. Only the next $D$
-# does: it learns that the place is overcrowded (Goodfellow 2016, the tutorial, section 5.1.1).
+# does: it learns that the place is overcrowded (Goodfellow 2016, the tutorial, on mode collapse).
 #
 # So take that answer away: freeze the discriminators of the ring's RMSprop games, and let new
 # generators play against them. What will the KL be after 200 steps?
