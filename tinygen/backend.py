@@ -74,18 +74,17 @@ def set_default_device(device):
 
 
 def windows(x, shape, strides, length):
-    """Runs of `length` numbers of the contiguous array `x`, which may overlap, copied side by side.
+    """Runs of `length` numbers of the contiguous array `x`, which may overlap, as a view.
 
-    `shape` says how many runs there are, `strides` how many bytes each dimension steps. NumPy
-    copies a run as one item of many bytes, up to four times as fast as number by number; CuPy has
-    no such items.
+    `shape` says how many runs there are, `strides` how many bytes each dimension steps. In NumPy a
+    run is one item of many bytes, which is copied up to four times as fast as number by number;
+    `view(x.dtype)` makes numbers of a copy. CuPy has no such items, and numbers are what it gives.
     """
     as_strided = array_module(x).lib.stride_tricks.as_strided
     if array_module(x) is np and x.size:
-        runs = x.reshape(-1)[:length].view(f"V{length * x.itemsize}")
-        return np.ascontiguousarray(as_strided(runs, shape, strides)).view(x.dtype)
-    return array_module(x).ascontiguousarray(
-        as_strided(x, (*shape, length), (*strides, x.itemsize)))
+        run = x.reshape(-1)[:length].view(f"V{length * x.itemsize}")
+        return as_strided(run, shape, strides)
+    return as_strided(x, (*shape, length), (*strides, x.itemsize))
 
 
 generator = np.random.default_rng(0)

@@ -21,8 +21,10 @@ def as_list(parameters):
 
 
 def beside(p, array):
-    """`array` in the dtype and on the device of the parameter p."""
-    return to_device(array, p.device).astype(p.dtype, copy=False)
+    """A copy of `array` in the dtype and the memory order of the parameter p, on its device."""
+    copy = array_module(p.data).empty_like(p.data)
+    copy[...] = to_device(array, p.device)
+    return copy
 
 
 class Optimizer:
@@ -107,7 +109,7 @@ class Optimizer:
                     raise ValueError(f"load_state_dict: {name} of parameter {i} has shape "
                                      f"{state[name].shape}, but the parameter has {p.shape}; "
                                      f"its dtype is {state[name].dtype}, expected a float")
-            arrays = {name: beside(p, state[name].copy()) for name in self.names}
+            arrays = {name: beside(p, state[name]) for name in self.names}
             fresh[int(i)] = {"step": int(state["step"]), **arrays}
         self.lr, self.state = float(state_dict["lr"]), fresh
 

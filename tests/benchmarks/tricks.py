@@ -35,6 +35,23 @@ def images(n, c, h, w):
     return conv.first(numbers(n, h, w, c))
 
 
+def with_cache(size, run):
+    """`run` with `conv.CACHE` set to `size` meanwhile."""
+    def running():
+        conv.CACHE, before = size, conv.CACHE
+        try:
+            return run()
+        finally:
+            conv.CACHE = before
+    return running
+
+
+def all_patches(x, positions):
+    """What a 4 x 4 kernel in steps of 2 sees in the padded images x, all at once."""
+    return with_cache(2 ** 30, lambda: next(
+        conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), positions))[1])
+
+
 def patches():
     """patches of channels-first or of channels-last images"""
     x = images(64, 64, 14, 14)
@@ -47,7 +64,7 @@ def patches():
         seen = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (2, 3))[:, :, ::2, ::2]
         return seen.transpose(0, 2, 3, 4, 5, 1).reshape(n * 7 * 7, -1)
 
-    return channels_first, lambda: conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), (7, 7))
+    return channels_first, all_patches(x, (7, 7))
 
 
 def runs():
@@ -59,22 +76,30 @@ def runs():
         seen = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (1, 2))[:, ::2, ::2]
         return seen.reshape(64 * 14 * 14, 16)
 
-    return by_number, lambda: conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), (14, 14))
+    return by_number, all_patches(x, (14, 14))
 
 
 def pieces():
     """convolution of 64 x 14 x 14 to 128 x 7 x 7: all patches at once, or a few images at a time"""
     x, weight = images(64, 64, 14, 14), images(128, 64, 4, 4)
 
-    def side(cache):
-        def convolve():
-            conv.CACHE, before = cache, conv.CACHE
-            y = conv.conv2d(x, weight, None, (2, 2), (1, 1), (1, 1))
-            conv.CACHE = before
-            return y
-        return convolve
+    def convolve():
+        return conv.conv2d(x, weight, None, (2, 2), (1, 1), (1, 1))
 
-    return side(2 ** 30), side(conv.CACHE)
+    return with_cache(2 ** 30, convolve), convolve
+
+
+def tall_products():
+    """gradient of weights from patches of 64 images (3136 x 1024): wide (128 x 1024), or tall"""
+    seen, g = numbers(3136, 1024), numbers(3136, 128)
+    return lambda: g.T @ seen, lambda: (seen.T @ g).T
+
+
+def weights_in_order():
+    """convolution with weights in the memory of images (O, kh, kw, C), or of their matrix"""
+    x, weight = images(64, 64, 14, 14), images(128, 64, 4, 4)
+    matrix = conv.from_columns(conv.columns(weight).copy(), 64, (4, 4))
+    return [lambda w=w: conv.conv2d(x, w, None, (2, 2), (1, 1), (1, 1)) for w in (weight, matrix)]
 
 
 def transposed_convolution():
@@ -230,7 +255,8 @@ def compare(trick):
 
 if __name__ == "__main__":
     print("plain ms  fast ms  ratio  what")
-    for trick in (patches, runs, pieces, transposed_convolution, batch_norm, channel_moments,
-                  channel_sums, channel_products, leaky_relu, relu, softplus, linear, outer_product,
-                  adam, frozen, memory):
+    for trick in (patches, runs, pieces, tall_products, weights_in_order,
+                  transposed_convolution, batch_norm, channel_moments, channel_sums,
+                  channel_products, leaky_relu, relu, softplus, linear, outer_product, adam, frozen,
+                  memory):
         compare(trick)

@@ -59,8 +59,9 @@ def laid_out(pick, values, distinct):
     """The same values in another memory layout. Stride 0 repeats the first, if not `distinct`."""
     layout = pick(0, 5 if distinct or not values.size else 6) if values.ndim else 0
     xp = backend.array_module(values)
-    if layout == 1:
-        return xp.asfortranarray(values)
+    if layout == 1:                            # the dimensions in any order, as a weight's are
+        order = sorted(range(values.ndim), key=lambda axis: pick(0, 9))
+        return values.transpose(order).copy().transpose([order.index(i) for i in range(len(order))])
     if layout == 2:                            # every second number of a longer array
         return xp.repeat(values, 2, axis=-1)[..., ::2]
     if layout == 3:                            # a negative stride

@@ -44,7 +44,8 @@ class Convolution(Module):
         self.dilation, self.groups = pair(dilation), groups
         fan_in = shape[1] * math.prod(self.kernel_size)
         self.weight = uniform_parameter(shape + self.kernel_size, fan_in)
-        self.weight.data = conv.channels_last(self.weight.data)
+        matrix = conv.columns(self.weight.data)     # in this order it needs no copy in a product
+        self.weight.data = conv.from_columns(matrix, shape[1], self.kernel_size)
         self.bias = uniform_parameter((out_channels,), fan_in) if bias else None
 
     def extra_repr(self):

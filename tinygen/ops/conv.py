@@ -16,10 +16,10 @@ is one run of numbers, and gathering patches is copying runs:
     a 2x2 patch:          [ row 0: kw * C numbers ] [ row 1: kw * C numbers ]
 
 All patches, one a row, times the weights, one output channel a column, is the convolution. The
-product has its channels last again. Weights lie in memory as images do, so that each kernel is one
-run in the order of a patch, and nothing is ever transposed in memory. All patches together are many
-times larger than the images, so a few images are taken at a time: their patches are used while they
-are still in the processor's cache.
+product has its channels last again. The weights of a layer lie in memory as that second matrix:
+(kh, kw, C, O), under the shape (O, C, kh, kw). All patches together are many times larger than the
+images, so a few images are taken at a time: their patches are used while they are still in the
+processor's cache.
 
 `stride`, `padding` and `dilation` are (vertical, horizontal) pairs. `functional.py` has the
 versions for everyday use, `tests/naive.py` the seven nested loops that these are held against.
@@ -44,9 +44,15 @@ def first(x):
     return x.transpose(0, 3, 1, 2)
 
 
-def channels_last(x):
-    """(N, C, H, W) in memory as (N, H, W, C)."""
-    return first(array_module(x).ascontiguousarray(last(x)))
+def columns(weight):
+    """(O, C, kh, kw) as a matrix (kh * kw * C, O): what a patch is multiplied by."""
+    o, c, kh, kw = weight.shape
+    return weight.transpose(2, 3, 1, 0).reshape(kh * kw * c, o)
+
+
+def from_columns(matrix, c, kernel):
+    """The reverse of `columns`: (kh * kw * C, O) as (O, C, kh, kw)."""
+    return matrix.reshape(*kernel, c, matrix.shape[1]).transpose(3, 2, 0, 1)
 
 
 def out_size(size, kernel, stride, padding, dilation):
@@ -56,30 +62,29 @@ def out_size(size, kernel, stride, padding, dilation):
 
 
 def patches(x, kernel, stride, padding, dilation, positions):
-    """What the kernel sees at each of `positions` (oh, ow): (N * oh * ow, kh * kw * C)."""
+    """What the kernel sees at each of `positions` (oh, ow), a few images at a time.
+
+    It yields pairs: which images, as a slice, and a matrix (images * oh * ow, kh * kw * C). The next
+    matrix is written over the last one, whose memory is still in the processor's cache.
+    """
     xp = array_module(x)
     (n, c, h, w), (kh, kw), (ph, pw), (oh, ow) = x.shape, kernel, padding, positions
-    if ph or pw:
-        padded = xp.zeros((n, h + 2 * ph, w + 2 * pw, c), x.dtype)
-        padded[:, ph:ph + h, pw:pw + w] = last(x)
-    else:
-        padded = xp.ascontiguousarray(last(x))
-    strides = [s * step for s, step in zip(padded.strides, (1, *stride))]
+    pieces = max(1, min(n, -(-n * oh * ow * kh * kw * c // CACHE)))
+    parts = [slice(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
+    few = -(-n // pieces)
+    padded = xp.zeros((few, h + 2 * ph, w + 2 * pw, c), x.dtype)
+    steps = [s * step for s, step in zip(padded.strides, (1, *stride))]
+    steps += [s * d for s, d in zip(padded.strides[1:], dilation)]
     if dilation[1] == 1:      # a row of a patch is one run in memory
-        shape, length = (n, oh, ow, kh), kw * c
+        runs = windows(padded, (few, oh, ow, kh), steps[:4], kw * c)
     else:
-        shape, length = (n, oh, ow, kh, kw), c
-    strides += [s * d for s, d in zip(padded.strides[1:], dilation)]
-    seen = windows(padded, shape, strides[:len(shape)], length)
-    return seen.reshape(n * oh * ow, kh * kw * c)
-
-
-def parts(x, kernel, positions):
-    """Slices of a few images each, whose patches stay in the processor's cache."""
-    n, c = x.shape[:2]
-    numbers = n * math.prod(kernel) * math.prod(positions) * c
-    count = max(1, min(n, -(-numbers // CACHE)))
-    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
+        runs = windows(padded, (few, oh, ow, kh, kw), steps, c)
+    seen = xp.empty(runs.shape, runs.dtype)
+    for part in parts:
+        size = part.stop - part.start
+        padded[:size, ph:ph + h, pw:pw + w] = last(x[part])
+        seen[:size] = runs[:size]
+        yield part, seen[:size].view(x.dtype).reshape(size * oh * ow, kh * kw * c)
 
 
 def flat(x):
@@ -90,8 +95,7 @@ def flat(x):
 def scatter(y, weight, stride, padding, dilation, size):
     """The transposed convolution as it is defined: each pixel of y adds its patch to the output."""
     (n, o, oh, ow), (c, kh, kw) = y.shape, weight.shape[1:]
-    stamps = flat(last(y)) @ last(weight).reshape(o, kh * kw * c)
-    stamps = stamps.reshape(n, oh, ow, kh, kw, c)
+    stamps = (flat(last(y)) @ columns(weight).T).reshape(n, oh, ow, kh, kw, c)
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     height = max(size[0] + 2 * ph, (oh - 1) * sh + (kh - 1) * dh + 1)
     width = max(size[1] + 2 * pw, (ow - 1) * sw + (kw - 1) * dw + 1)
@@ -112,16 +116,15 @@ def interleave(y, weight, stride, padding, size):
     xp = array_module(y)
     (n, o, oh, ow), (c, kh, kw), (sh, sw), (ph, pw) = y.shape, weight.shape[1:], stride, padding
     mh, mw = -(-kh // sh), -(-kw // sw)              # how many pixels of y it takes from
-    full = xp.zeros((o, mh * sh, mw * sw, c), y.dtype)
-    full[:, :kh, :kw] = last(weight)
-    taps = full.reshape(o, mh, sh, mw, sw, c)[:, ::-1, :, ::-1].transpose(1, 3, 0, 2, 4, 5)
-    taps = taps.reshape(mh * mw * o, sh * sw * c)
+    full = xp.zeros((mh * sh, mw * sw, c, o), y.dtype)
+    full[:kh, :kw] = weight.transpose(2, 3, 1, 0)
+    taps = full.reshape(mh, sh, mw, sw, c, o)[::-1, :, ::-1].transpose(1, 3, 4, 0, 2, 5)
+    taps = taps.reshape(sh * sw * c, mh * mw * o).T
     qh, qw = oh + mh - 1, ow + mw - 1                # the number of output cells
     out = xp.empty((n, qh * sh, qw * sw, c), y.dtype)
-    for part in parts(y, (mh, mw), (qh, qw)):
-        cells = patches(y[part], (mh, mw), (1, 1), (mh - 1, mw - 1), (1, 1), (qh, qw)) @ taps
-        out.reshape(n, qh, sh, qw, sw, c)[part] = (
-            cells.reshape(-1, qh, qw, sh, sw, c).transpose(0, 1, 3, 2, 4, 5))
+    for part, seen in patches(y, (mh, mw), (1, 1), (mh - 1, mw - 1), (1, 1), (qh, qw)):
+        cells = (seen @ taps).reshape(-1, qh, qw, sh, sw, c)
+        out.reshape(n, qh, sh, qw, sw, c)[part] = cells.transpose(0, 1, 3, 2, 4, 5)
     more = [max(0, p + m - k) for p, m, k in zip(padding, size, out.shape[1:3])]
     if any(more):                                    # output pixels that no pixel of y reaches
         out = xp.pad(out, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)))
@@ -140,11 +143,10 @@ def conv2d(x, weight, bias, stride, padding, dilation):
     """
     xp, (o, c, kh, kw) = array_module(x), weight.shape
     positions = out_size(x.shape[2:], (kh, kw), stride, padding, dilation)
-    columns = last(weight).reshape(o, kh * kw * c).T
+    kernels = columns(weight)
     out = xp.empty((x.shape[0], *positions, o), x.dtype)
-    for part in parts(x, (kh, kw), positions):
-        seen = patches(x[part], (kh, kw), stride, padding, dilation, positions)
-        xp.matmul(seen, columns, out=flat(out[part]))
+    for part, seen in patches(x, (kh, kw), stride, padding, dilation, positions):
+        xp.matmul(seen, kernels, out=flat(out[part]))
         if bias is not None:
             out[part] += bias
     return first(out)
@@ -176,9 +178,9 @@ def conv_transpose2d(y, weight, bias, stride, padding, dilation, size):
     conv2d(x, g, None, stride, padding, dilation)[:, :, :y.shape[2], :y.shape[3]])
 def conv2d_weight(x, y, kernel, stride, padding, dilation):
     """The weight-gradient of `conv2d`: x (N, C, H, W), y (N, O, oh, ow) to the weight's shape."""
-    positions, c = y.shape[2:], x.shape[1]
-    out = array_module(x).zeros((y.shape[1], math.prod(kernel) * c), x.dtype)
-    for part in parts(x, kernel, positions):
-        seen = patches(x[part], kernel, stride, padding, dilation, positions)
-        out += flat(last(y[part])).T @ seen
-    return first(out.reshape(y.shape[1], *kernel, c))
+    c, o = x.shape[1], y.shape[1]
+    out = array_module(x).zeros((math.prod(kernel) * c, o), x.dtype)
+    for part, seen in patches(x, kernel, stride, padding, dilation, y.shape[2:]):
+        pixels = flat(last(y[part]))
+        out += seen.T @ pixels if len(out) > o else (pixels.T @ seen).T     # a tall product is faster
+    return from_columns(out, c, kernel)

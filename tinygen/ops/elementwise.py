@@ -107,14 +107,16 @@ def softplus(x):
 def relu(x):
     """max(x, 0), with relu'(0) = 0."""
     xp = array_module(x)
-    return xp.maximum(x, xp.zeros_like(x))     # twice as fast as against the number 0
+    out = xp.zeros_like(x)                     # twice as fast as against the number 0
+    return xp.maximum(x, out, out=out)
 
 
 @op(lambda g, out, x, negative_slope=0.01: g * mask(x > 0, g, negative_slope))
 def leaky_relu(x, negative_slope=0.01):
     """x where x > 0, else negative_slope * x, with leaky_relu'(0) = negative_slope."""
-    larger = array_module(x).maximum if negative_slope <= 1 else array_module(x).minimum
-    return larger(x, negative_slope * x)
+    xp = array_module(x)
+    out = xp.multiply(x, negative_slope, out=xp.empty_like(x))
+    return (xp.maximum if negative_slope <= 1 else xp.minimum)(x, out, out=out)
 
 
 @op(lambda g, out, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))))
