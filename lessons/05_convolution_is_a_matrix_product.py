@@ -119,8 +119,8 @@ for way, seconds in zip(ways, times[:4] + [512 * times[4]]):
 
 # %% [markdown]
 # From channels first, patches take about twice as long; loops take thousands of times. tinygen does
-# what we did, leaves the walk to NumPy, and keeps images and weights channels last. Its tricks, and
-# how many times faster they are than the plain way, by `python tests/benchmarks/tricks.py`:
+# what we did, leaves the walk to NumPy, and keeps images channels last, weights as in $K^T$.
+# Its tricks, and how many times as fast as the plain way (`python tests/benchmarks/tricks.py`):
 #
 # | trick | times | trick | times |
 # | --- | --- | --- | --- |
@@ -128,11 +128,11 @@ for way, seconds in zip(ways, times[:4] + [512 * times[4]]):
 # | leaky ReLU's gradient: a mask of floats | 8 | small weights updated together | 1.7 |
 # | patches copied a row at a time | 3.6 | no gradient that nobody asked for | 1.4 |
 # | an outer product is no matrix product | 3.5 | freed memory stays with the process | 1.3 |
-# | patches of channels-last images | 3 | patches of a few images at a time | 1.2 |
+# | patches of channels-last images | 3 | patches of a few images at a time | 1.1 |
 # | batch norm as one primitive | 2.7 | transposed convolution as a convolution | 1 to 1.2 |
 #
 # No help: patches kept for the weight gradient (3 % of a step, a quarter more memory); Adam in
-# pieces; rows before the batch; threads that copy; and, by count, Winograd's way to multiply less.
+# pieces; threads that copy; half of the images for each core; by count, Winograd's fewer products.
 #
 # ## The way back
 #

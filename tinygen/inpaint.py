@@ -21,8 +21,8 @@ MASKS = ("left", "right", "top", "bottom", "center", "random")
 def mask(kind, shape):
     """1 for known and 0 for hidden pixels, float32 of `shape` (C, H, W).
 
-    A half is hidden ("left", "right", "top", "bottom"), the middle ninth of the area times 2.25,
-    half the height and width ("center"), or half of all pixels at random ("random").
+    A half is hidden ("left", "right", "top", "bottom"), a square in the middle of half the height
+    and width ("center"), or half of all pixels at random ("random").
     """
     _, height, width = shape
     known = np.ones(shape, np.float32)

@@ -70,7 +70,10 @@ class Module:
         return [b for _, b in self.named_buffers()]
 
     def state_dict(self):
-        """{name: Tensor} of parameters and buffers, sharing memory. The names are PyTorch's."""
+        """{name: Tensor} of parameters and buffers, under PyTorch's names.
+
+        They share the module's memory, so training goes on changing them; copy them to keep them.
+        """
         return {name: t.detach() for name, t in self.named_tensors([Parameter, Buffer])}
 
     def load_state_dict(self, state_dict, strict=True):
