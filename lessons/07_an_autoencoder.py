@@ -44,9 +44,9 @@ x_train, x_test = mnist.train[:IMAGES].reshape(-1, 784), mnist.test.reshape(-1, 
 #
 # $$L = \sum_{\text{pixels}} -x \log p - (1 - x) \log(1 - p).$$
 #
-# By hand: a white pixel, $x = 1$, guessed as 0.9 costs $-\log 0.9 = 0.105$. A grey one, $x = 0.5$,
-# costs $\log 2 = 0.693$ at best. So even a perfect copy costs something. What will it be per image,
-# and what if we always guess the average image? An autoencoder should land between the two.
+# By hand: a white pixel, $x = 1$, guessed as 0.9 costs $-\log 0.9 = 0.105$ *nats*, the unit of a
+# natural logarithm. A grey one, $x = 0.5$, costs $\log 2 = 0.693$ at best. So even a perfect copy
+# costs something. How much per image? And the average image, as a guess? We should land between.
 
 # %%
 def cost(x, p):
@@ -82,7 +82,7 @@ for x in DataLoader(images, 50):
     loss.backward()
     sgd.step()
 gap = max([abs(w.detach().numpy() - v).max() for w, v in zip(layers.parameters(), (down, up))])
-print(f"nats after 9 steps: {by_hand:.2f} and {loss.item():.2f}; weights differ by {gap:.0e}")
+print(f"nats before step 10: {by_hand:.2f} and {loss.item():.2f}; weights differ by {gap:.0e}")
 
 # %% [markdown]
 # ## Codes of 2, 20 and 50 numbers
@@ -128,8 +128,8 @@ for size in SIZES:
 #
 # The judge is the digit classifier of lesson 05, trained for longer. The numbers in its last layer
 # but one are its *features*. The *Fréchet distance* compares those of our images with those of real
-# ones, by their means and spreads: 0 where they agree (Heusel et al. 2017, section 2). More numbers
-# remember better. Do they also dream better?
+# ones, by their means and spreads: 0 where they agree (Heusel et al. 2017, section 4). Real images
+# against other real ones give its *floor*. More numbers remember better. Do they dream better, too?
 
 # %%
 classifier = metrics.load_classifier()
@@ -185,8 +185,8 @@ for size, model in models.items():
 #
 # Moving helps, but it does not cure. The cloud of codes is no normal one; it has holes, where the
 # decoder was never asked for anything. In the full form, 50 numbers remember better than 20 and,
-# moved, dream worse: more room for holes. What is missing is a second demand, that the codes fill
-# the normal distribution without holes. That is the VAE, and lesson 08 writes down its loss.
+# moved, dream worse: perhaps more room for holes. What is missing is a second demand, that codes
+# fill the normal distribution without holes. That is the VAE, and lesson 08 writes down its loss.
 #
 # ## Break it
 #
@@ -202,6 +202,8 @@ print(f"with a detach too many: {broken:.1f} nats; gradient: {half.encoder[0].we
 # It falls far below the average image, so all *looks* well: the decoder has learned to read what a
 # random encoder happens to write. A falling loss does not prove that all of the network learns.
 # (Put what stands behind `to break it` in its line: which check complains?)
+#
+# In the picture, dreams and moved dreams come from the same draws, most of them within the circle.
 
 # %%
 figure = Figure(figsize=(10, 4), layout="constrained")
@@ -224,12 +226,12 @@ print("figure:", FIGURES / "07_an_autoencoder.png")
 # %% [markdown]
 # ## Your turn
 #
-# 1. Change a number: let `noise` have the standard deviation 0.5 or 2. Which dreams improve, which
-#    get worse, before moving and after?
+# 1. Change a number: let `noise` have the standard deviation 0.5 or 2. What becomes of the dreams?
+#    The distance counts variety, too: are better figures better digits?
 # 2. Write an autoencoder that uses one matrix for both ways, and move its codes:
 #    `python lessons/exercises/07_an_autoencoder.py` grades you.
-# 3. Explain a failure: with codes of 784 numbers a perfect copy is possible. Why would such an
-#    autoencoder have learned nothing about digits, however small its loss?
+# 3. Explain a failure: if codes and hidden layers had 784 numbers, each pixel could be copied by
+#    itself. Why need such an autoencoder know nothing of digits, however small its loss?
 
 # %%
 checks = [

@@ -43,10 +43,11 @@ mnist = load("mnist")
 # $$\log p(x) = \underbrace{E_q[\log p(x | z)] - KL(q \| p(z))}_{\text{ELBO}}
 #   + KL(q \| p(z | x)), \qquad KL(q \| p) = E_q[\log q - \log p]$$
 #
-# (Kingma and Welling 2014, eq. 1 to 3; $E_q$ is the mean over draws from $q$). A *KL divergence*
-# says how far $q$ is from $p$, in nats. It is never negative, so the *evidence lower bound*, ELBO,
-# is never above $\log p(x)$. Its first term rewards good reconstructions. The second is the demand
-# that lesson 07 missed: clouds near $N(0, 1)$, from where new codes are drawn.
+# (Kingma and Welling 2014, eq. 1 to 3; $E_q$ is the mean over draws from $q$; $p(z | x)$ says which
+# codes $x$ may come from. The proof: take $E_q$ of the log of $p(x) = p(x | z) p(z) / p(z | x)$.) A
+# *KL divergence* says how far $q$ is from $p$, in nats. It is never negative: the *evidence lower
+# bound*, ELBO, is never above $\log p(x)$. Its first term rewards good reconstructions. The second
+# is the demand that lesson 07 missed: clouds near $N(0, 1)$, where new codes are drawn.
 #
 # Numbers: let $p(x | z) = N(2 z, 1)$ and $x = 2$. Then $p(x) = N(0, 4 + 1)$, so
 # $\log p(2) = -\tfrac12 \log(10 \pi) - \tfrac{4}{10} = -2.124$, and $p(z | x) = N(0.8, 0.2)$.
@@ -95,8 +96,9 @@ library = F.gaussian_kl(*[tg.tensor([[n]], dtype="float64") for n in (mu, log_va
 print(f"closed form: {exact:.4f}, tinygen: {library:.4f}")
 
 # %% [markdown]
-# Ten times better: the error falls with the root of the number. A closed form is exact, and costs
-# nothing. The reconstruction term of a network has none; there, one draw must do.
+# From 1,000 draws to 100,000, ten times better: the error falls with the root of the number. (Ten
+# draws misjudge even that.) A closed form is exact, and free. A network's reconstruction term has
+# none; there, one draw must do.
 #
 # ## A gradient through a draw
 #
@@ -135,15 +137,15 @@ print("tinygen, 100 units:", {name: round(g, 2) for name, g in by_tape.items()})
 
 # %% [markdown]
 # Both are right on average. But the score multiplies *all* of $f$ by the noise of one unit, which
-# drowns in what the others did: with 100, the mean of 20,000 draws is still off by a few. The
+# drowns in what the others did: with 100, the mean of 20,000 draws has a typical error of 3.5. The
 # slope of the first unit does not even see the others.
 #
 # ## On digits, in three ways
 #
-# The VAE's loss is minus the ELBO, for the average image, with one draw each. We train it as it
-# should be; by the score function (the decoder still gets its ordinary gradient); and with a
-# mistake that is often made: $e^{\log \sigma^2}$, the *variance*, where the standard deviation
-# $e^{\log \sigma^2 / 2}$ belongs. Which of the three will end with the smallest loss?
+# The VAE's loss is minus the ELBO, a mean over images with one draw each; $-\log p(x | z)$ is the
+# $L$ of lesson 07. We train it as it should be; by the score function (the decoder still gets its
+# ordinary gradient); and with a frequent mistake: $e^{\log \sigma^2}$, the *variance*, where the
+# standard deviation $e^{\log \sigma^2 / 2}$ belongs. Which will end with the smallest loss?
 
 # %%
 def losses(model, x, noise, way):
@@ -199,8 +201,8 @@ print("minus the ELBO of the same weights, on digits:", {k: round(v, 1) for k, v
 # %% [markdown]
 # It is above $\log p(x)$, so it is no bound. And the true ELBO of the third VAE is worse than that
 # of the first. Its pictures, below, do not show it. What does: the Monte Carlo KL disagrees with
-# the closed form (try it, by `to break it`). And the codes of all images together, clouds included,
-# should have about the variance 1 of $N(0, 1)$; in the full form it is little more than half.
+# the closed form (try it, by `to break it`). And after a full training the codes of all images,
+# clouds included, have little more than half the variance of $N(0, 1)$.
 
 # %%
 figure = Figure(figsize=(11, 3.5), layout="constrained")
@@ -222,8 +224,8 @@ print("figure:", FIGURES / "08_the_elbo.png")
 # %% [markdown]
 # ## Your turn
 #
-# 1. Change a number: in `losses`, let the KL count 4 times, then 0 times. What becomes of `recon`
-#    and of the codes' variance? Which of the two is nearly lesson 07?
+# 1. Change a number: in `loss = recon + kl`, let the KL count 4 times, then 0 times (a check may
+#    complain). What becomes of `recon` and of the codes' variance? Which is nearly lesson 07?
 # 2. Write the KL between two clouds, and a score-function gradient with less noise:
 #    `python lessons/exercises/08_the_elbo.py` grades you.
 # 3. Explain a failure: with `z.detach()` for "right", too, the KL goes to 0. Why?

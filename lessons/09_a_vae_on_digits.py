@@ -46,7 +46,7 @@ train_images, test_images, labels = mnist.train[:IMAGES], mnist.test[:TESTED], m
 # %%
 def price(y, x):
     """The cross-entropy of images x (N, 1, 28, 28) under probabilities y, in nats per image."""
-    y = np.clip(y, 1e-3, 1 - 1e-3)
+    y = np.clip(y, 1e-7, 1 - 1e-7)
     return float(-(x * np.log(y) + (1 - x) * np.log(1 - y)).sum() / len(x))
 
 mean_price, copy_price = price(train_images.mean(0), test_images), price(test_images, test_images)
@@ -97,7 +97,7 @@ print(f"by hand {loss:.6f}, tinygen {theirs.item():.6f}; gradients within {max(g
 # PyTorch's own example of a VAE is this model: 784-400-20 and back, Adam, batches of 128. After ten
 # epochs it ends at 105.56 nats. (Fewer images, as in the fast form, show a trend, no replication.)
 # Beside it goes `conv_vae`: convolutions know that pixels have neighbours (lesson 05), and it has
-# 258,025 numbers against 652,824. Which is ahead after one epoch, and which after equal time?
+# 258,025 numbers against 652,824. Which is ahead after one epoch?
 
 # %%
 def measure(model, images):
@@ -128,18 +128,18 @@ for epoch, (ours, recon, kl) in enumerate(curve, 1):
 print(f"convolution, epoch 1: {conv_loss:.2f}")
 
 # %% [markdown]
-# The full form has all ten published epochs, each within about a nat. The reconstruction falls and
-# the KL *rises*: a code that says more costs more, and pays. Convolution learns more from an image:
-# several nats after one epoch. But in the same time the dense VAE sees each image several times.
+# The full form has all ten published epochs, nearly all within a nat. The reconstruction falls and
+# the KL *rises*: a code that says more costs more, and pays. There, convolution learns more from an
+# image, several nats after one epoch. But one of its steps takes several times as long.
 #
 # ## The map, and walks on it
 #
-# With two latent units instead of 20 we can *look* at the codes. Nobody tells the VAE which digit
-# is which. How often is the nearest other code one of the same digit? (Chance is 10 %.)
+# With two *latent* units (numbers in a code), not 20, we can *look* at the codes. Nobody tells the
+# VAE which digit is which. How often is the nearest other code of the same digit? (Chance: 10 %.)
 #
 # And if near means alike, there should be digits all along the way from one code to another. Mixing
-# pixels gives two ghosts instead. Let the other VAE judge: its minus ELBO, less the price of a
-# perfect copy, says how strange it finds an image. Which is stranger, halfway?
+# pixels gives two ghosts instead. Walk with the VAE of 20 units, and let `conv` judge: minus ELBO,
+# less the price of a perfect copy, says how strange it finds an image. Which is stranger, halfway?
 
 # %%
 plane = dense_vae(SHAPE, latent_dim=2)
@@ -157,14 +157,14 @@ strange = {name: measure(conv, x)[0] - price(x, x) for name, x in seen.items()}
 print("nats above a perfect copy:", {name: round(nats) for name, nats in strange.items()})
 
 # %% [markdown]
-# Two numbers say less than twenty, and still sort the digits: codes are noisy, so neighbours must
-# decode to something that serves both. And halfway is no stranger than the ends.
+# Two numbers say less than twenty, and still sort the digits, roughly: codes are noisy, so what
+# neighbours decode to must serve both. And halfway is no stranger than the ends.
 #
 # ## Temperature
 #
 # New digits come from $z \sim N(0, 1)$. A *temperature* $T$ scales $z$. *Precision* is the share
-# of samples near real digits, *recall* that of real digits near samples, and *entropy* is 1 if all
-# classes come equally often. What falls, and what rises, as $T$ grows?
+# of samples near real digits (in the features of lesson 07), *recall* that of real digits near
+# samples, *entropy* is 1 if all classes come equally often. What falls, what rises with $T$?
 
 # %%
 judge = metrics.load_classifier()                 # of lesson 05
@@ -175,8 +175,8 @@ for T in (0.0, 0.5, 1.0, 2.0):
     print("T = {}: precision {:.2f}, recall {:.2f}, entropy {:.2f}".format(T, *rows[T]))
 
 # %% [markdown]
-# At 0 there is one picture. Warmer means more variety; at 2, where hardly a code of a real digit
-# lies, also more nonsense. The model was trained for $T = 1$.
+# At 0 there is one picture, so precision is 0 or 1. Warmer means more variety; at 2, where hardly a
+# code of a real digit lies, also more nonsense. The model was trained for $T = 1$.
 #
 # ## Break it
 #
@@ -190,12 +190,12 @@ with tg.no_grad():
     active = [int((model.encode(tg.tensor(test_images))[0].numpy().var(axis=0) > 0.01).sum())
               for model in (dense, broken)]
 print(f"{lost / 784:.3f} nats per pixel: {lost:.1f} per image, KL {kl:.4f}; "
-      f"units in use: {active[1]} of 20, before {active[0]}")
+      f"units in use: {active[1]}, before {active[0]}")
 
 # %% [markdown]
 # On the code! No unit is *active* (its $\mu$ moves with a variance above 0.01; Burda et al. 2016),
-# and every sample is the mean image. This is *posterior collapse*. A loss per pixel looks small;
-# only the price of the mean image gives it away. So sum over pixels, and average over images.
+# and all samples are nearly the mean image. This is *posterior collapse*. A loss per pixel looks
+# small; a KL of 0 and the price of the mean image tell. So sum over pixels, average over images.
 
 # %%
 figure = Figure(figsize=(10, 5.6), layout="constrained")
@@ -226,11 +226,11 @@ print("figure:", FIGURES / "09_a_vae_on_digits.png")
 # %% [markdown]
 # ## Your turn
 #
-# 1. Change a number: latent_dim of `dense` from 20 to 5, and to 50. How many units are active?
+# 1. In the full form: let `dense` be `dense_vae(SHAPE, 50)`. How many units are active?
 # 2. Write the loss of a VAE from logits, and the walk along an arc (*spherical* interpolation):
 #    `python lessons/exercises/09_a_vae_on_digits.py` grades you.
-# 3. Explain a failure: train the broken VAE with `share=100` instead. Test images are copied well,
-#    but its samples are no digits. Which term is missing, and what was it good for?
+# 3. Explain a failure: train `broken` for `EPOCHS` epochs with `share=100` (a check complains). It
+#    copies test images well, but its samples are no digits. Which term is too weak, and why?
 
 # %%
 far = abs(curve[:, 0] - PUBLISHED[:EPOCHS])

@@ -72,8 +72,8 @@ for name, images in filled.items():
 # $4 (z - 1) + z$, so $z = 0.8$: it would fit best at 1, and the prior pulls it a little to 0.
 
 # %%
-pair = inpaint.by_search(lambda z: z.reshape(-1, 1, 1, 1).expand((len(z), 1, 1, 2)), 1,
-                         np.array([[[[1.0, 0.0]]]]), np.array([[[1.0, 0.0]]]), weight=WEIGHT)
+pair = inpaint.by_search(lambda z: z.reshape(-1, 1, 1, 1).expand((len(z), 1, 1, 2)), latent_dim=1,
+                         x=np.array([[[[1.0, 0.0]]]]), known=np.array([[[1.0, 0.0]]]), weight=2.0)
 print("the pixels 1 and ? become", pair[0].ravel())
 
 # %% [markdown]
@@ -93,7 +93,7 @@ train(VAETraining(vae), train_images, VAE_EPOCHS, 128)
 # %% [markdown]
 # ## The naive version: the search in NumPy
 #
-# This is training turned around: not the weights change until they suit the images, but the input.
+# This is training turned around: the weights stay, and the input changes until its image fits.
 # Going back through the two layers of the decoder is as in lesson 09, and Adam (lesson 06) moves
 # $z$. The error of a hidden pixel does not count: `known` is 0 there.
 
@@ -142,8 +142,8 @@ print(f"{'VAE, search':14} {error(found[0]):.4f}")
 #
 # (This is why the VAE has 10 latent units, not 20. With 20 and as many epochs it copies the black
 # half so well that the rounds hardly move it, and by encoding it loses to both baselines. We saw
-# that on these same test digits, so read the margin of this way as a kind one. `WEIGHT` was chosen
-# on them, too; the search beat both baselines with every weight that we tried.)
+# that on these same test digits, so on others its lead may be smaller. `WEIGHT` was chosen on them,
+# too; the search beat both baselines with every weight that we tried.)
 
 # %%
 draws = {n: error(inpaint.by_encoding(vae, given, known, n, mean_of=1)) for n in (1, 10, 100)}
@@ -153,7 +153,7 @@ print(f"{'VAE, encoding':14} {error(filled['VAE, encoding']):.4f}, the mean of t
 
 # %% [markdown]
 # The first rounds bring most, and late draws wander. Their mean has a lower error than one of them,
-# though no digit looks like it: squared error prefers the average of what is possible to a guess.
+# though it may be a blur: squared error prefers the average of what is possible to a guess.
 #
 # ## A generator will do
 #
@@ -184,7 +184,7 @@ errors = {name: error(images) for name, images in filled.items()}
 print("\n".join([f"{name:14} {value:.4f}" for name, value in errors.items()]))
 
 # %% [markdown]
-# Half digits: black is what it was asked for. In the full form (rounded, since machines differ):
+# Faint lower halves: black is what it was asked for. In the full form (machines differ a little):
 #
 # | answer | error | | answer | error |
 # | --- | --- | --- | --- | --- |
@@ -192,8 +192,9 @@ print("\n".join([f"{name:14} {value:.4f}" for name, value in errors.items()]))
 # | nearest image | 0.067 | | VAE, by encoding | 0.06 |
 # | VAE, forgotten mask | 0.075 | | GAN, by search | 0.08 to 0.09 |
 #
-# The VAE beats both baselines, both ways. The GAN does not: what its generator has not learned to
-# draw, no search can find. Look at its row below: faint strokes that hardly answer the upper half.
+# The VAE beats both baselines, both ways. The GAN does not. It is short of training, and the prior
+# pulls the search to codes much shorter than the draws it was trained on. Look at its row below:
+# faint strokes that hardly answer the upper half.
 
 # %%
 figure = Figure(figsize=(10, 5), layout="constrained")
@@ -211,10 +212,12 @@ print("figure:", FIGURES / "12_filling_in_what_is_missing.png")
 # %% [markdown]
 # ## Your turn
 #
-# 1. Change a number: hide another half, or `"random"` pixels. Which is easiest, and why?
+# 1. Change `"bottom"` in the first cell to another half, or to `"random"`. Where is the search
+#    furthest below the mean image, and why?
 # 2. Write both baselines, and the gradient of a search:
 #    `python lessons/exercises/12_filling_in_what_is_missing.py` grades you.
-# 3. Explain a failure: with `WEIGHT = 200`, the known half fits better, the hidden one worse. Why?
+# 3. Explain a failure: `WEIGHT = 200` asks more of the known half, and a check fails: the hidden
+#    half gets worse. Why?
 
 # %%
 best = min(errors["mean image"], errors["nearest image"])

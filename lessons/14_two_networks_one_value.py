@@ -36,7 +36,7 @@ rng = np.random.default_rng(0)
 # ## One value, two players
 #
 # A *generator* $G$ turns noise $z$ into examples. A *discriminator* $D$ gives the probability that
-# an example is real. They play for one number (Goodfellow et al. 2014, eq. 1):
+# an example is real. They play for one number (Goodfellow et al. 2014, eq. 1; $E$ is a mean):
 #
 # $$V(D, G) = E_x[\log D(x)] + E_z[\log(1 - D(G(z)))].$$
 #
@@ -140,9 +140,9 @@ for name, push in ("minimax", minimax), ("non-saturating", steep):
 
 # %% [markdown]
 # The network comes close, and never above the formula (where there are no points it has learned
-# nothing). The best $V$ is above $-1.386$, and further the less $p$ and $g$ overlap: by twice their
-# *Jensen-Shannon divergence* (theorem 1). But the better $D$ is, the quieter the minimax loss: it
-# *saturates*. So section 3 of the paper, and tinygen by default, train $G$ with the other.
+# nothing). The best $V$ is above $-\log 4 = -1.386$, and further the less $p$ and $g$ overlap: by
+# twice their *Jensen-Shannon divergence* (theorem 1). But once $D$ is sure of the fakes, the
+# minimax loss is quiet: it *saturates*. So the paper and tinygen train $G$ with the other.
 #
 # ## Break it: forget one `detach`
 #
@@ -166,11 +166,11 @@ def play(loss, detach):
         real, fake = tg.tensor(ring(256, **RING)), G(tg.randn(256, 2))
         seen = fake.detach() if detach else fake  # to break it: seen = fake
         loss_d = gan.discriminator_loss(D(real), D(seen))
-        D.requires_grad_(False)                   # the second gate
+        D.requires_grad_(False)                   # the second gate, for one line
         loss_g = gan.GENERATOR_LOSSES[loss](D(fake))
         D.requires_grad_(True)
         optimizer_d.zero_grad(), optimizer_g.zero_grad()
-        (loss_d + loss_g).backward()              # one pass serves both players
+        (loss_d + loss_g).backward()              # one pass, both by the same D
         optimizer_d.step(), optimizer_g.step()
         history.append(-loss_d.item())
     moved = abs(G[0].weight.detach().numpy() - start).max()
@@ -183,12 +183,12 @@ for loss, detach in [(loss, detach) for detach in (True, False) for loss in gan.
     print(f"{loss:15} {'done' if detach else 'forgotten':9} {end:13.3f} {moved:12.3f}")
 
 # %% [markdown]
-# With `detach`, $V$ falls to $-1.386$: $D$ can no longer tell. Without it $V$ stays above, and
-# clouds go missing (last panel). With the minimax loss $G$ does not move at all, and $D$ wins.
-# Nothing crashed, no loss was `nan`. So know where a game should end: at $-1.386$, not at 0.
+# In the full run with `detach`, $V$ ends near $-1.386$: this $D$ can tell no more (a fresh one
+# could). Without it $V$ stays above, and clouds go missing (last panel). With the minimax loss $G$
+# stands still, and $D$ wins. No loss was `nan`. Look for $-\log 4$, not 0; ignorance gives it, too.
 #
-# In the pictures $D$ says real in the blue, made in the red; crosses are made points (even at the
-# end narrower than the clouds). `figures/14_two_networks_one_value.gif` shows the whole game.
+# Blue: $D$ says real; red: made. Dots are real points, crosses made ones (even at the end narrower
+# than the clouds). `figures/14_two_networks_one_value.gif` shows the whole game.
 
 # %%
 frames = []
@@ -227,11 +227,11 @@ print("figure:", FIGURES / "14_two_networks_one_value.png")
 # %% [markdown]
 # ## Your turn
 #
-# 1. Change a number: make the clouds wider, `"sigma": 0.6`. What becomes of the best $V$, and why?
+# 1. Change a number: make the clouds wider, `"sigma": 0.6`. What becomes of the best $V$ and of the
+#    two pushes (one check will complain), and why?
 # 2. Write the best discriminator and the two slopes:
 #    `python lessons/exercises/14_two_networks_one_value.py` grades you.
-# 3. Explain a failure: take `.detach()` out of `GANTraining.step`. tinygen stops with a sentence.
-#    Which one, and why did the loop above not stop?
+# 3. Explain: without `.detach()` in `GANTraining.step` tinygen stops. Why did our loop not stop?
 
 # %%
 checks = [

@@ -38,8 +38,8 @@ real, other = data.test[order[:MEASURED]], data.test[order[MEASURED:2 * MEASURED
 # %% [markdown]
 # ## Two models
 #
-# Both small, both from the library. The VAE has the simpler task: a smooth loss that falls. The GAN
-# gets more seconds. Before you run it: which will draw the crisper digits, which the more varied?
+# Both small, both from the library. The VAE has the simpler task: a smooth loss that falls. In the
+# full form the GAN gets more seconds. Which will draw the crisper digits, which the more varied?
 
 # %%
 def trained(training, steps, rng):
@@ -71,7 +71,7 @@ samples = {name: report.draw(training, MEASURED) for name, (training, _) in mode
 # some ball of a real example, recall the share of real ones in some ball of a sample (Kynkäänniemi
 # et al. 2019, eq. 2). By hand, on a line, with $k = 1$: real ones at 0, 1, 2, 3 have balls of
 # radius 1, which reach from -1 to 4. Of the samples 1.4, 1.5 and 9 two lie there: precision 2/3.
-# Their balls have the radii 0.1, 0.1 and 7.5, and the last holds 2 and 3: recall 2/4.
+# The samples' balls have the radii 0.1, 0.1 and 7.5, and the last holds 2 and 3: recall 2/4.
 
 # %%
 def naive_precision_recall(real, fake, k=3):
@@ -114,7 +114,7 @@ cheats = {"copier": rng.permutation(searched)[:MEASURED],
           "miser": data.test[order[MEASURED:]][data.test_labels[order[MEASURED:]] == 1][:MEASURED],
           "blurrer": smear(other),
           "duster": np.clip(other + 0.2 * rng.normal(size=other.shape), 0, 1).astype(np.float32),
-          "averager": (other + other[::-1]) / 2}
+          "averager": (other + np.roll(other, 7, axis=0)) / 2}
 
 def measure(images):
     """All figures by name; those that see only pixels are relative to real test images."""
@@ -132,16 +132,16 @@ for name, row in table.items():
 
 # %% [markdown]
 # Each cheat passes some columns, and none passes all. The copier is perfect but for *nearest*, 0.
-# The miser's ones are good ones: precision is blind to what is missing, recall and entropy are not.
+# The miser's ones are good ones: precision is blind to what is missing, and to blur; recall is not.
 # The blurrer lacks sharpness, the duster has too much of it: crisp is 1, not more. The averager
 # loses confidence. So a figure is worth what it catches, and one alone is worth little. They may
 # even disagree: in our full run the VAE had more precision, and the GAN the smaller distance.
 #
 # ## Advice is a computation
 #
-# Then which model? Ask what for, take the column that measures it, and see whose figure is closer
-# to that of real images. As 0.5 is as far from 1 as 2 is, "closer" is in the logarithm. `report.py`
-# does so for sharpness and diversity, and makes a sentence of it. Does it agree with our rule?
+# Then which model? Say what you want, take the column that measures it, and see whose figure is
+# closer to that of real images. Half and double should be equally far from 1, so we compare
+# logarithms. `report.py` does so for sharpness and diversity. Does it agree with our rule?
 
 # %%
 def closer_to_real(a, b):
@@ -171,10 +171,10 @@ for a, b in np.exp(np.random.default_rng(2).normal(0, 0.15, (200, 2))):
     agree.append(f"take the {closer_to_real(a, b)}" in sentence or "take the" not in sentence)
 
 # %% [markdown]
-# No sentence is fixed: change the places, and the names change; put a miser beside a copier, and
-# variety goes to the copier. Where neither is near real images, or the two are as good as equal,
-# it says so and takes none. `tinygen compare --data FOLDER` does it all for your own images: their
-# numbers, their sentences. Where the classifier does not know such images, it says that as well.
+# No judgement is fixed: change the places, and the names change; put a miser beside a copier, and
+# variety goes to the copier. Where the two are as good as equal, or both are far from real images
+# in sharpness or diversity, it says so. `tinygen compare --data FOLDER` does it for your images.
+# Where the classifier is unsure of them, it says so; where it is sure and wrong, it cannot.
 #
 # Some things are in no column of samples:
 #
@@ -183,12 +183,12 @@ for a, b in np.exp(np.random.default_rng(2).normal(0, 0.15, (200, 2))):
 # | to encode, rebuild, fill in or compare images | the VAE | only it has an encoder |
 # | to know if training goes well, and to stop in time | the VAE | its test loss falls; V does not |
 # | crisp images | the nearer to real ones, mostly the GAN | sharpness, near 1 |
-# | single images that pass as real | the higher | precision, beside that of real ones |
+# | single images that the classifier finds real | the higher | precision, if sharpness is near 1 |
 # | every kind of image, none left out | the higher | recall, entropy |
 # | nothing copied | any that is not near 0 | nearest |
 #
 # A VAE blurs for a reason: its decoder answers with the mean of all images that a code may stand
-# for. A GAN leaves out for a reason: nothing in its game asks for what it has never drawn.
+# for. A GAN leaves out for a reason: its generator's loss looks only at what it draws.
 
 # %%
 figure = Figure(figsize=(11, 3.2), layout="constrained")

@@ -171,3 +171,14 @@ def test_errors_are_sentences(sentence, call):
     with pytest.raises(ValueError) as caught:
         call()
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("layer", [tg.nn.Conv2d(3, 4, (2, 5)), tg.nn.ConvTranspose2d(3, 4, 2)])
+def test_the_weights_of_a_layer_lie_in_memory_as_the_matrix_of_the_product(layer):
+    weight = layer.weight.data
+    matrix = conv.columns(weight)
+    assert np.shares_memory(matrix, weight) and matrix.flags.c_contiguous
+    back = conv.from_columns(matrix, weight.shape[1], weight.shape[2:])
+    assert np.array_equal(back, weight) and back.strides == weight.strides
+    copied = conv.columns(np.ascontiguousarray(weight))
+    assert np.array_equal(copied, matrix)

@@ -56,6 +56,13 @@ def test_by_encoding_converges_to_what_the_model_knows():
     done = inpaint.by_encoding(Repeats(), x, known, rounds=40, mean_of=5)
     np.testing.assert_array_equal(done[..., 0], x[..., 0])
     np.testing.assert_allclose(done[..., 1], x[..., 0], atol=1e-5)
+    for rounds in (1, 3):                                 # fewer than the states to be averaged
+        done = inpaint.by_encoding(Repeats(), x, known, rounds)
+        np.testing.assert_allclose(done[..., 0], x[..., 0], rtol=1e-6)
+        np.testing.assert_allclose(
+            done[..., 1], x[..., 0] * (1 - (1 - 0.5 ** rounds) / rounds), rtol=1e-5)
+    with pytest.raises(InputError, match="rounds is 0"):
+        inpaint.by_encoding(Repeats(), x, known, 0)
 
 
 def test_by_search_finds_the_code_of_a_linear_generator():

@@ -362,6 +362,17 @@ def test_a_loaded_state_continues_identically(kind, options):
     assert resumed.lr == 0.05
 
 
+def test_a_loaded_state_lies_in_memory_as_its_parameter_does():
+    weight = nn.Conv2d(3, 4, 2).weight
+    first, second = [optim.Adam([weight]) for _ in range(2)]
+    set_gradients([weight], 0)
+    first.step()
+    saved = first.state_dict()
+    saved["state"]["0"]["exp_avg"] = np.ascontiguousarray(saved["state"]["0"]["exp_avg"])
+    second.load_state_dict(saved)
+    assert second.state[0]["exp_avg"].strides == weight.data.strides
+
+
 def test_loading_copies_the_arrays():
     p, q = parameter([1.0]), parameter([1.0])
     first, second = optim.Adam([p]), optim.Adam([q])

@@ -241,11 +241,13 @@ def judged(distance, precision, recall, confidence=1.0):
 def test_the_classifier_is_quoted_for_both_and_doubted_where_it_does_not_know_the_images():
     v, g = judged(300, 0.9, 0.25), judged(90, 0.7, 0.5)
     first, second = report.closer(v, g, judged(12, 0.88, 0.91))
-    assert "samples of the GAN are closer" in first and "are 90 and 300" in first
+    assert "samples of the GAN are closer" in first and "are 300 (VAE) and 90 (GAN)" in first
     assert "training images have 12" in first and "Trust" not in first
     assert ("90% and 25% for the VAE, 70% and 50% for the GAN, 88% and 91% for training images"
             in second)
     assert "samples of the VAE are closer" in report.closer(g, v, judged(12, 0.88, 0.91))[0]
+    alike = report.closer(v, judged(310, 0.7, 0.5), judged(12, 0.88, 0.91))[0]
+    assert "samples of both are about as close: " in alike and "closer" not in alike
     doubted = report.closer(v, g, judged(12, 0.88, 0.91, confidence=0.64))[0]
     assert "Trust this less" in doubted and "only 0.64" in doubted
     assert report.closer({}, {}, {}) == []

@@ -51,29 +51,33 @@ def parser():
                              help="where to compute: cuda is a GPU, by CuPy (default: cpu)")
         return sub
 
-    def training_options(sub):
+    def training_options(sub, epochs):
         sub.add_argument("--data", default="mnist", help="mnist, ring, grid, moons, or the path of "
                          "a folder of IDX files or of images (default: mnist)")
-        sub.add_argument("--epochs", type=positive, help="passes over the training data")
-        sub.add_argument("--batch-size", type=positive, help="examples per step")
+        sub.add_argument("--epochs", type=positive,
+                         help=f"passes over the training data (default: {epochs})")
+        sub.add_argument("--batch-size", type=positive, help="examples per step "
+                         "(default: VAE 128, GAN 64; 256 for points)")
         sub.add_argument("--lr", type=rate,
                          help="learning rate of Adam (default: 1e-3 for a VAE, 2e-4 for a GAN)")
         sub.add_argument("--seed", type=seed, default=0,
                          help="start of all random numbers (default: 0)")
         sub.add_argument("--out", help="folder for the results (default: a new one in runs/)")
         sub.add_argument("--quick", action="store_true",
-                         help=f"use only {QUICK:,} training examples, for a first look")
+                         help=f"use only {QUICK:,} training and {QUICK // 6:,} test examples, "
+                         "for a first look")
 
     sub = command("compare", compare, "Train a VAE and a GAN on the same images "
                   "and write a report that compares them.")
-    training_options(sub)
+    training_options(sub, "VAE 3, GAN 2; with --quick VAE 5")
 
     sub = command("train", train_model, "Train one model.")
     sub.add_argument("model", choices=["vae", "gan"])
-    training_options(sub)
+    training_options(sub, "VAE 10, GAN 4, points 20; with --quick 1")
     sub.add_argument("--architecture", choices=["dense", "conv"],
                      help="default: conv for a GAN on images, else dense")
-    sub.add_argument("--latent-dim", type=positive, help="numbers in a latent point z")
+    sub.add_argument("--latent-dim", type=positive, help="numbers in a latent point z "
+                     "(default: VAE 20, GAN 100; 2 for points)")
     sub.add_argument("--loss", choices=["non-saturating", "minimax"], default="non-saturating",
                      help="the generator's loss (GAN only)")
     sub.add_argument("--resume", metavar="RUN",
@@ -142,12 +146,17 @@ def new_folder(out, name):
     return folder
 
 
+def data_name(args):
+    """The data by its name, or the whole path of its folder."""
+    return args.data if args.data in datasets.NAMES else str(pathlib.Path(args.data).resolve())
+
+
 def start(args, model, data, out, **choices):
     """Configure a new run, and train it. Returns what a report needs to know of it."""
-    image, named = data.is_images, args.data in datasets.NAMES
+    image = data.is_images
     config = {
         **train.defaults(model, data, lr=args.lr, **choices),
-        "data": args.data if named else str(pathlib.Path(args.data).resolve()),
+        "data": data_name(args),
         "quick": args.quick, "train_size": len(data.train), "test_size": len(data.test),
         "data_sha256": train.checksum(data),
         "epochs": args.epochs, "seed": args.seed, "command": args.words,
@@ -201,17 +210,23 @@ def compare(args):
 
 
 def train_model(args):
+    if args.model == "vae" and args.loss != "non-saturating":
+        raise InputError("--loss is about a GAN's generator, and a VAE has none; leave it out")
     if args.resume and (pathlib.Path(args.resume) / "config.json").exists():
         out, config = pathlib.Path(args.resume), train.read_config(args.resume)
         if args.model != config["model"]:
             raise InputError(f"{out} is the run of a {config['model']}; "
                              f"use tinygen train {config['model']} --resume {out}")
+        refuse_changes(args, config)
         config["epochs"] = args.epochs or config["epochs"]
         if not (out / "checkpoint.npz").exists():
             print(f"{out} holds no checkpoint yet, so this starts afresh.")
         backend.manual_seed(config["seed"])
         data = load_data(config["data"], config["quick"])
-        check_the_same(out, config, data)
+        train.check_the_same(out, config, data)
+        done = len(train.read_timing(out / "timing.csv"))
+        if done >= config["epochs"]:
+            print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
         run_to_end(out, config, data)
     else:
         if args.resume:
@@ -228,17 +243,15 @@ def train_model(args):
           f"Draw more with: tinygen sample {out}")
 
 
-def check_the_same(out, config, data):
-    """Whether the run in `out` can go on to the very numbers that it would have reached."""
-    found = train.checksum(data)
-    if config.get("data_sha256", found) != found:
-        raise InputError(f"{config['data']} is not what {out} was trained on (SHA-256 {found}, "
-                         f"expected {config['data_sha256']}); bring the old data back, or train "
-                         "again with another --out")
-    for name, now in train.environment().items():
-        if config.get(name, now) != now:
-            print(f"{out} was started with {name} {config[name]}, and this is {now}: "
-                  "from here on the last digits may differ.")
+def refuse_changes(args, config):
+    """A run goes on as it was configured: only --epochs may be another than before."""
+    usual = vars(parser().parse_args(["train", args.model]))
+    asked = {**vars(args), "data": data_name(args)}
+    for name in ("data", "lr", "batch_size", "seed", "quick", "architecture", "latent_dim", "loss"):
+        if asked[name] not in (usual[name], config.get(name, asked[name])):
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"{option} is {asked[name]}, but {args.resume} was started with "
+                             f"{config[name]}; leave {option} out, or train anew with another --out")
 
 
 def sample(args):
@@ -282,10 +295,14 @@ def evaluate(args):
                          f"tinygen sample {args.run}")
     n = args.n or (10_000 if image else 2500)
     backend.manual_seed(args.seed)
-    samples = metrics.draw(training, n)
     if image:
         data = load_data(name, config["quick"])
         n = min(n, len(data.test), len(data.train))
+        if n < 4:
+            raise InputError(f"evaluate: there are {n} images to compare, and recall needs 4 "
+                             "or more; pass a larger -n, or use more data")
+    samples = metrics.draw(training, n)
+    if image:
         real = data.train[backend.generator.permutation(len(data.train))[:n]]
         classifier = metrics.load_classifier()
         found, floor = [metrics.image_figures(classifier, images, data.test[:n])
@@ -353,7 +370,9 @@ def lesson(args):
 
 
 def main(argv=None):
-    args = parser().parse_args(argv)
+    args, unknown = parser().parse_known_args(argv)
+    if unknown:
+        Parser(prog=f"tinygen {args.command}").error(f"unrecognized arguments: {' '.join(unknown)}")
     args.words = sys.argv[1:] if argv is None else list(argv)
     try:
         backend.set_default_device(getattr(args, "device", "cpu"))

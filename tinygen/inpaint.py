@@ -46,7 +46,9 @@ def by_encoding(model, x, known, rounds=30, mean_of=10):
     hidden pixels given the known ones, nearly (Rezende et al. 2014, appendix F). The result is the
     mean of the last `mean_of` states: the smallest squared error that such draws allow.
     """
-    guess, total = known * x, 0
+    if rounds < 1:
+        raise InputError(f"by_encoding: rounds is {rounds}, but it must be 1 or more")
+    guess, total, mean_of = known * x, 0, min(mean_of, rounds)
     for i in range(rounds):
         mu, log_var = model.encode(creation.tensor(guess))
         z = mu + (0.5 * log_var).exp() * creation.randn(*mu.shape)
@@ -67,9 +69,10 @@ def by_search(generate, latent_dim, x, known, steps=200, lr=0.1, starts=4, weigh
 
     from `starts` random points: with weight = 1 / (2 sigma^2) minus the log posterior of z under
     Gaussian noise. `critic`, a GAN's discriminator, adds -log D(generate(z)), which asks for a
-    picture that looks real (Yeh et al. 2017, section 3.2). Returns (starts, N, C, H, W), for each
-    example the best start first. The networks' weights stay as they are; freeze them before, by
-    `requires_grad_(False)`, or their gradients are computed for nothing.
+    picture that looks real (Yeh et al. 2017, section 3.2, take log(1 - D) with the same aim).
+    Returns (starts, N, C, H, W), for each example the best start first. The networks' weights stay
+    as they are; freeze them before, by `requires_grad_(False)`, or their gradients are computed for
+    nothing.
     """
     n = len(x)
     target = creation.tensor(np.tile(x, (starts, 1, 1, 1)).astype(np.float32))

@@ -69,7 +69,7 @@ def judge(classifier, images):
 # Two clouds of features
 
 def frechet_distance(a, b):
-    """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), Heusel et al. 2017, section 2.
+    """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), Heusel et al. 2017, section 4.
 
     The squared Wasserstein distance of two Gaussians with the means and covariances of `a` (N, D)
     and `b` (M, D): 0 where they agree, in squared units of the features.

@@ -2,7 +2,7 @@
 
 `write` draws the pictures and puts them, with the figures and with advice, into a `report.html`
 that needs nothing else: the pictures are inside, and nothing is fetched or run. No number or
-sentence in it is fixed: each is computed from the models, their histories and the data.
+judgement in it is fixed: each is computed from the models, their histories and the data.
 """
 
 import base64
@@ -121,14 +121,14 @@ def closer(vae, gan, floor):
         return []
     a, b, least = [f["Frechet distance"] for f in (vae, gan, floor)]
     first, second = ("VAE", "GAN") if a <= b else ("GAN", "VAE")
+    said = (f"the samples of the {first} are closer to real images than those of the {second}"
+            if abs(a - b) > 0.05 * max(a, b) else "the samples of both are about as close")
     shares = [f"{f['precision']:.0%} and {f['recall']:.0%} for {name}" for f, name in
               ((vae, "the VAE"), (gan, "the GAN"), (floor, "training images"))]
-    sure = floor["mean confidence"]
-    doubt = ("" if sure > 0.9 else " Trust this less: the classifier knows digits, and its mean "
-             f"confidence on training images is only {sure:.2f}.")
-    return [f"Judged by the features of the digit classifier, the samples of the {first} are "
-            f"closer to real images than those of the {second}: their Frechet distances are "
-            f"{min(a, b):.0f} and {max(a, b):.0f}, where training images have {least:.0f}." + doubt,
+    doubt = ("" if floor["mean confidence"] > 0.9 else " Trust this less: it knows digits, and its "
+             f"mean confidence on training images is only {floor['mean confidence']:.2f}.")
+    return [f"Judged by the features of a classifier of digits, {said}: the Frechet distances are "
+            f"{a:.0f} (VAE) and {b:.0f} (GAN), where training images have {least:.0f}." + doubt,
             "The share of samples that look real (precision) and of real images that the samples "
             f"reach (recall): {', '.join(shares)}."]
 

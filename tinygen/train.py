@@ -122,6 +122,19 @@ def load_run(run):
     return training, config
 
 
+def check_the_same(out, config, data):
+    """Whether the run in `out` can go on to the very numbers that it would have reached."""
+    found = checksum(data)
+    if config.get("data_sha256", found) != found:
+        raise InputError(f"{config['data']} is not what {out} was trained on (SHA-256 {found}, "
+                         f"expected {config['data_sha256']}); bring the old data back, or train "
+                         "again with another --out")
+    for name, now in environment().items():
+        if config.get(name, now) != now:
+            print(f"{out} was started with {name} {config[name]}, and this is {now}: "
+                  "from here on the last digits may differ.")
+
+
 PARTS = {"epoch", "model", "optimizers", "points", "history", "generator", "unfinished"}
 
 

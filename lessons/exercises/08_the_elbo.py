@@ -1,4 +1,4 @@
-"""Exercise 08: the KL between two clouds, and a quieter score function.
+"""Exercise 08: the KL between two clouds, and a quieter score-function gradient.
 
 Write the two functions, and run this file: it grades them, and gives a hint where one is wrong.
 """
@@ -20,7 +20,7 @@ def score_gradient(f, mu, log_var, noise, baseline):
 
     q is N(mu, variance), mu and log_var are (K,), and noise (L, K) comes from N(0, 1). f takes all
     draws z, (L, K), and gives a number for each, (L,). The number `baseline` is subtracted from f:
-    that changes no mean, since the score has the mean 0, but it can take noise away.
+    that changes no mean, since the slope of log q has the mean 0, but it can take noise away.
     """
     raise NotImplementedError
 

@@ -13,7 +13,7 @@ def best_discriminator(log_p, log_g, share):
     number between 0 and 1) and the others made, so that one place adds
     share p log D + (1 - share) g log(1 - D). log_p and log_g (N,) are the logs of the densities.
     The result is (N,). Densities far from all points are tiny: with log_p = -2000 and
-    log_g = -2001 it must still be right, and give no warning.
+    log_g = -2001 it must still be right.
     """
     raise NotImplementedError
 

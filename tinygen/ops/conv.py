@@ -64,8 +64,8 @@ def out_size(size, kernel, stride, padding, dilation):
 def patches(x, kernel, stride, padding, dilation, positions):
     """What the kernel sees at each of `positions` (oh, ow), a few images at a time.
 
-    It yields pairs: which images, as a slice, and a matrix (images * oh * ow, kh * kw * C). The next
-    matrix is written over the last one, whose memory is still in the processor's cache.
+    It yields pairs: which images, as a slice, and their matrix (images * oh * ow, kh * kw * C). The
+    next matrix is written over the last one, whose memory is still in the processor's cache.
     """
     xp = array_module(x)
     (n, c, h, w), (kh, kw), (ph, pw), (oh, ow) = x.shape, kernel, padding, positions
@@ -182,5 +182,6 @@ def conv2d_weight(x, y, kernel, stride, padding, dilation):
     out = array_module(x).zeros((math.prod(kernel) * c, o), x.dtype)
     for part, seen in patches(x, kernel, stride, padding, dilation, y.shape[2:]):
         pixels = flat(last(y[part]))
-        out += seen.T @ pixels if len(out) > o else (pixels.T @ seen).T     # a tall product is faster
+        # Of the two ways to write this product, the tall one is faster.
+        out += seen.T @ pixels if len(out) > o else (pixels.T @ seen).T
     return from_columns(out, c, kernel)
