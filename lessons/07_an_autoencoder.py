@@ -183,10 +183,10 @@ for size, model in models.items():
 # To the loss the two are the same, to the last digit. But their dreams differ. So the loss *cannot*
 # know how well an autoencoder dreams: it never looks at a code that no image has.
 #
-# Moving helps, but it does not cure. The cloud of codes is no normal one; it has holes, where the
-# decoder was never asked for anything. In the full form, 50 numbers remember better than 20 and,
-# moved, dream worse: perhaps more room for holes. What is missing is a second demand, that codes
-# fill the normal distribution without holes. That is the VAE, and lesson 08 writes down its loss.
+# Moving helps, but it does not cure (2 numbers are too few even to rebuild). The cloud of codes is
+# no normal one; it has holes, where the decoder was never asked for anything. In the full form, 50
+# numbers, moved, dream worse than 20: perhaps more room for holes. What is missing is a second
+# demand: codes should fill the normal distribution. Lesson 08 writes the VAE's loss down.
 #
 # ## Break it
 #
@@ -203,7 +203,7 @@ print(f"with a detach too many: {broken:.1f} nats; gradient: {half.encoder[0].we
 # random encoder happens to write. A falling loss does not prove that all of the network learns.
 # (Put what stands behind `to break it` in its line: which check complains?)
 #
-# In the picture, dreams and moved dreams come from the same draws, most of them within the circle.
+# In the picture a circle holds most draws, but few codes. Dreams, moved or not, share their draws.
 
 # %%
 figure = Figure(figsize=(10, 4), layout="constrained")
