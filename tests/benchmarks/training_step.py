@@ -376,11 +376,12 @@ def command(args, side):
 
 
 def environment(args):
-    """This checkout before an installed tinygen, and the same number of threads on both sides."""
+    """This checkout before an installed tinygen, the same number of threads on both sides, and
+    compiled files kept, as they are by default."""
     threads = dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"],
                             str(args.threads))
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    return {**os.environ, **threads, "PYTHONPATH": path}
+    return {**os.environ, **threads, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def torch_version(args):
