@@ -251,7 +251,7 @@ def refuse_changes(args, config):
         if asked[name] not in (usual[name], config.get(name, asked[name])):
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} is {asked[name]}, but {args.resume} was started with "
-                             f"{config[name]}; leave {option} out, or train anew with another --out")
+                             f"{config[name]}; leave {option} out, or train with another --out")
 
 
 def sample(args):

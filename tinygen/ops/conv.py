@@ -94,7 +94,7 @@ def flat(x):
 
 def scatter(y, weight, stride, padding, dilation, size):
     """The transposed convolution as it is defined: each pixel of y adds its patch to the output."""
-    (n, o, oh, ow), (c, kh, kw) = y.shape, weight.shape[1:]
+    (n, _, oh, ow), (_, c, kh, kw) = y.shape, weight.shape
     stamps = (flat(last(y)) @ columns(weight).T).reshape(n, oh, ow, kh, kw, c)
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     height = max(size[0] + 2 * ph, (oh - 1) * sh + (kh - 1) * dh + 1)
@@ -141,11 +141,10 @@ def conv2d(x, weight, bias, stride, padding, dilation):
 
     Plus bias[o]. x (N, C, H, W), weight (O, C, kh, kw), bias (O,) or None, y (N, O, oh, ow).
     """
-    xp, (o, c, kh, kw) = array_module(x), weight.shape
-    positions = out_size(x.shape[2:], (kh, kw), stride, padding, dilation)
-    kernels = columns(weight)
-    out = xp.empty((x.shape[0], *positions, o), x.dtype)
-    for part, seen in patches(x, (kh, kw), stride, padding, dilation, positions):
+    xp, kernel, kernels = array_module(x), weight.shape[2:], columns(weight)
+    positions = out_size(x.shape[2:], kernel, stride, padding, dilation)
+    out = xp.empty((x.shape[0], *positions, weight.shape[0]), x.dtype)
+    for part, seen in patches(x, kernel, stride, padding, dilation, positions):
         xp.matmul(seen, kernels, out=flat(out[part]))
         if bias is not None:
             out[part] += bias
