@@ -132,7 +132,7 @@ for way, seconds in zip(ways, times[:4] + [512 * times[4]]):
 # | batch norm as one primitive | 2.7 | transposed convolution as a convolution | 1 to 1.2 |
 #
 # No help: patches kept for the weight gradient (3 % of a step, a quarter more memory); Adam in
-# pieces; threads that copy; half of the images for each core; by count, Winograd's fewer products.
+# pieces; threads that copy; half of the images for each core; Winograd's way to multiply less.
 #
 # ## The way back
 #
