@@ -184,13 +184,16 @@ def test_resume_keeps_what_was_configured(copy, command):
     for option, value in ("--lr", 5), ("--seed", 9), ("--latent-dim", 3), ("--data", "ring"):
         assert one_sentence(command("train", "vae", "--resume", run, option, value),
                             f"{option} is {value}", "was started with", f"leave {option} out")
+    for words in ["--seed", 1], ["--data", "mnist"], ["--loss=minimax"], ["--out", "elsewhere"]:
+        assert command("train", "vae", "--resume", run, *words)[0] == 2
     assert contents(run) == found
     assert command("train", "vae", "--resume", run, "--epochs", 2, "--lr", before["lr"],
                    "--data", before["data"])[0] == 0
+    assert json.loads((run / "config.json").read_text())["epochs"] == 2
     assert len(rows(run / "history.csv")) == 2
     after = json.loads((run / "config.json").read_text())
     assert {**after, "epochs": 0} == {**before, "epochs": 0}
-    assert "has had its 2 epochs" in command("train", "vae", "--resume", run, "--epochs", 2)[1]
+    assert "has had its 2 epochs" in command("train", "vae", "--resume", run)[1]
 
 
 def test_resume_without_a_run_starts_afresh_and_says_so(here, command):

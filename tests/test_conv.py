@@ -117,7 +117,8 @@ def test_max_pool2d_gives_ties_to_the_first(data, pool):
 @given(st.data(), st.tuples(st.integers(0, 2), small, small, small), pairs)
 def test_upsample_is_the_loops(data, shape, factor):
     x = random(data, *shape)
-    np.testing.assert_array_equal(F.upsample(tg.Tensor(x), factor).data, naive.upsample(x, factor))
+    found = F.upsample(tg.Tensor(x), scale_factor=factor).data
+    np.testing.assert_array_equal(found, naive.upsample(x, factor))
 
 
 def test_numbers_by_hand():
@@ -182,3 +183,17 @@ def test_the_weights_of_a_layer_lie_in_memory_as_the_matrix_of_the_product(layer
     assert np.array_equal(back, weight) and back.strides == weight.strides
     copied = conv.columns(np.ascontiguousarray(weight))
     assert np.array_equal(copied, matrix)
+
+
+@pytest.mark.parametrize("convolution", [F.conv2d, F.conv_transpose2d])
+def test_a_convolution_that_makes_no_sense_is_refused(convolution):
+    x, weight = tg.ones(1, 2, 8, 8), tg.ones(2, 2, 3, 3)
+    for option in ({"stride": 0}, {"stride": (1, -1)}, {"padding": -1}, {"dilation": 0},
+                   {"dilation": (-1, 1)}):
+        with pytest.raises(ValueError, match="must be 1 or more, and padding"):
+            convolution(x, weight, **option)
+    for shape in ((1,), (3,), (2, 2)):
+        with pytest.raises(ValueError, match="bias has shape"):
+            convolution(x, weight, tg.zeros(*shape))
+    with pytest.raises(ValueError, match=r"bias has shape \(1,\), expected \(2,\)"):
+        convolution(x, tg.ones(2, 1, 3, 3), tg.zeros(1), groups=2)

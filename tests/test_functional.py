@@ -88,7 +88,7 @@ def test_bce_with_logits_is_the_formula_on_probabilities(pairs):
     x, t = np.array(pairs).T
     p = 1 / (1 + np.exp(-x))
     expected = -t * np.log(p) - (1 - t) * np.log(1 - p)
-    losses = F.binary_cross_entropy_with_logits(tg.tensor(x), tg.tensor(t), "none")
+    losses = F.binary_cross_entropy_with_logits(tg.tensor(x), tg.tensor(t), reduction="none")
     np.testing.assert_allclose(losses.data, expected, rtol=1e-7, atol=1e-12)
 
 
@@ -97,7 +97,7 @@ def test_bce_with_extreme_logits_is_finite_and_exact():
     target = tg.tensor([1.0, 0.0, 0.0, 1.0, 0.5])
     with warnings.catch_warnings(), np.errstate(over="raise", invalid="raise", divide="raise"):
         warnings.simplefilter("error")
-        losses = F.binary_cross_entropy_with_logits(x, target, "none")
+        losses = F.binary_cross_entropy_with_logits(x, target, reduction="none")
         losses.sum().backward()
     assert_close(losses, [0.0, 0.0, 1e4, 1e4, 100.0])
     np.testing.assert_allclose(x.grad.data, [0.0, 0.0, 1.0, -1.0, 0.5], atol=1e-7)
@@ -105,14 +105,14 @@ def test_bce_with_extreme_logits_is_finite_and_exact():
 
 def test_gradient_of_bce_is_the_probability_minus_the_target():
     x = leaf([0.0, math.log(3)])
-    F.binary_cross_entropy_with_logits(x, tg.tensor([1.0, 0.0]), "sum").backward()
+    F.binary_cross_entropy_with_logits(x, tg.tensor([1.0, 0.0]), reduction="sum").backward()
     np.testing.assert_allclose(x.grad.data, [-0.5, 0.75], rtol=1e-6)
 
 
 def test_gradient_of_cross_entropy_is_softmax_minus_one_hot():
     logits, classes = random(5, 3), np.array([0, 2, 1, 1, 0])
     x = leaf(logits)
-    F.cross_entropy(x, tg.tensor(classes), "sum").backward()
+    F.cross_entropy(x, tg.tensor(classes), reduction="sum").backward()
     powers = np.exp(logits)
     np.testing.assert_allclose(
         x.grad.data, powers / powers.sum(1, keepdims=True) - np.eye(3)[classes], atol=1e-6
@@ -125,12 +125,12 @@ def test_cross_entropy_of_each_example_by_a_loop():
         -math.log(math.exp(row[c]) / sum(math.exp(v) for v in row))
         for row, c in zip(logits, classes)
     ]
-    assert_close(F.cross_entropy(tg.tensor(logits), tg.tensor(classes), "none"), expected)
+    assert_close(F.cross_entropy(tg.tensor(logits), tg.tensor(classes), reduction="none"), expected)
 
 
 def test_cross_entropy_with_extreme_logits_is_finite():
     x = leaf([[1e4, -1e4], [1e4, -1e4]])
-    losses = F.cross_entropy(x, tg.tensor([0, 1]), "none")
+    losses = F.cross_entropy(x, tg.tensor([0, 1]), reduction="none")
     assert_close(losses, [0.0, 2e4])
     losses.sum().backward()
     assert x.grad.data.tolist() == [[0.0, 0.0], [1.0, -1.0]]
@@ -423,7 +423,7 @@ def test_overlapping_windows_add_up_their_gradients():
 def test_upsample_repeats_pixels_and_sums_their_gradients(scale):
     x = leaf(random(2, 3, 2, 3))
     sh, sw = F.pair(scale)
-    y = F.upsample(x, scale)
+    y = F.upsample(x, scale_factor=scale)
     assert_close(y, x.data.repeat(sh, 2).repeat(sw, 3))
     y.sum().backward()
     assert (x.grad.data == sh * sw).all()
@@ -441,3 +441,9 @@ def test_pad_counts_from_the_last_dimension():
 def test_pad_errors_are_sentences(widths, mode):
     with pytest.raises(ValueError, match="an even number of widths"):
         F.pad(tg.ones(2, 2), widths, mode)
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_an_embedding_has_no_such_row(index):
+    with pytest.raises(IndexError, match=f"go from {index} to {index}, but there are 3 rows"):
+        F.embedding(tg.tensor([index]), tg.ones(3, 2))

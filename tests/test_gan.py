@@ -358,3 +358,8 @@ def test_training_moves_the_samples_to_the_data(loss):
     after, spread = away()
     assert before > 1.8 and after < 0.4
     assert (0.1 < spread).all() and (spread < 1.2).all()
+
+
+def test_a_float64_model_draws_float64():
+    model = gan.dense_gan((2,), hidden=4).double()
+    assert model.sample(3).dtype == np.float64

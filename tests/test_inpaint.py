@@ -128,3 +128,11 @@ def test_neighbours_need_one_mask():
     known = np.stack([inpaint.mask("top", (1, 4, 4)), inpaint.mask("left", (1, 4, 4))])
     with pytest.raises(InputError, match="different masks"):
         inpaint.by_neighbour(np.zeros((2, 1, 4, 4)), known, np.zeros((3, 1, 4, 4)))
+
+
+def test_by_search_takes_a_mask_for_each_example():
+    x = np.array([[[[1.0, 0.0]]], [[[0.0, 2.0]]]], np.float32)
+    known = np.array([[[[1.0, 0.0]]], [[[0.0, 1.0]]]], np.float32)
+    found = inpaint.by_search(lambda z: z.reshape(-1, 1, 1, 1).expand((len(z), 1, 1, 2)), 1,
+                              x, known, starts=3, weight=2.0)
+    np.testing.assert_allclose(found[0], [[[[1.0, 0.8]]], [[[1.6, 2.0]]]], atol=0.01)

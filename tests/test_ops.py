@@ -677,8 +677,8 @@ def test_an_index_out_of_range_is_an_error(index):
         wrap(X)[index]
 
 
-def test_scatter_add_adds_at_places_named_twice():
-    assert_close(tg.scatter_add(leaf(1.0, 2.0, 4.0), np.array([0, 2, 0]), (3,)), [5.0, 0.0, 2.0])
+def test_put_back_adds_at_places_named_twice():
+    assert_close(tg.put_back(leaf(1.0, 2.0, 4.0), np.array([0, 2, 0]), (3,)), [5.0, 0.0, 2.0])
 
 
 @pytest.mark.parametrize("dim", [0, 1, -1])
@@ -784,3 +784,16 @@ def test_elementwise_operations_and_gradients_keep_channels_last(name):
     (g,) = tg.grad(y, x, tg.Tensor(random.random((2, 4, 5, 3), "f4").transpose(0, 3, 1, 2)))
     for t in (x, y, g):
         assert t.data.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_clip_takes_numbers_only():
+    x = leaf(1.0, 2.0)
+    assert_close(tg.clip(x, np.float32(1.5), 2), [1.5, 2.0])
+    for words in ({"min": x}, {"max": np.zeros(2)}):
+        with pytest.raises(TypeError, match="use maximum and minimum"):
+            tg.clip(x, **words)
+
+
+def test_max_and_min_without_a_dimension():
+    x = leaf(1.0, 3.0, 2.0)
+    assert (tg.max(x).item(), tg.min(x).item()) == (x.max().item(), x.min().item()) == (3.0, 1.0)

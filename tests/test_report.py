@@ -13,6 +13,7 @@ from PIL import Image
 from tinygen import backend, datasets, gan, plots, report, vae
 from tinygen.backend import InputError
 from tinygen.tensor import Tensor
+from tinygen.train import Run
 
 
 def dataset(seed=0, shape=(1, 28, 28), name="noise <b>&"):
@@ -36,7 +37,7 @@ def run(training, data, epochs=2, seconds=1.5):
     config = {"architecture": "dense", "latent_dim": training.model.latent_dim, "batch_size": 40,
               "lr": 1e-3, "likelihood": "bernoulli"}
     timing = [{"epoch": i, "seconds": seconds * i} for i in range(1, epochs + 1)]
-    return report.Run(training, config, history, timing)
+    return Run(training, config, history, timing)
 
 
 def models(data, epochs=2):

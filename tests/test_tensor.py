@@ -1173,3 +1173,11 @@ def test_random_moments_within_four_standard_errors():
     assert abs(normal.var() - 1) < 4 * (2 / n) ** 0.5
     assert abs(uniform.mean() - 0.5) < 4 * (1 / 12 / n) ** 0.5
     assert uniform.min() >= 0 and uniform.max() < 1
+
+
+def test_an_index_that_changes_before_backward_stays_what_it_was():
+    x, index = tg.tensor([1.0, 2.0, 3.0], requires_grad=True), tg.tensor([0, 1])
+    y = (x[index] * tg.tensor([1.0, 10.0])).sum()
+    index[0] = 2
+    y.backward()
+    assert x.grad.numpy().tolist() == [1.0, 10.0, 0.0]

@@ -309,3 +309,8 @@ def test_float64_trains_too():
     training = vae.VAETraining(tiny("gaussian"))
     training.step(Tensor(batch()))
     assert {p.dtype for p in training.model.parameters()} == {np.dtype("float64")}
+
+
+def test_a_float64_model_draws_float64():
+    model = vae.dense_vae((2,), hidden=4, likelihood="gaussian").double()
+    assert model.sample(3).dtype == np.float64

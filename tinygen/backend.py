@@ -79,6 +79,7 @@ def windows(x, shape, strides, length):
     `shape` says how many runs there are, `strides` how many bytes each dimension steps. In NumPy a
     run is one item of many bytes, which is copied up to four times as fast as number by number;
     `view(x.dtype)` makes numbers of a copy. CuPy has no such items, and numbers are what it gives.
+    Nothing checks that the runs lie within `x`.
     """
     as_strided = array_module(x).lib.stride_tricks.as_strided
     if array_module(x) is np and x.size:

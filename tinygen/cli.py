@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import pathlib
 import sys
-import types
 
 from . import backend, datasets, inpaint, lessons, metrics, plots, train
 from .backend import InputError
@@ -44,7 +43,8 @@ def parser():
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name, function, description):
-        sub = commands.add_parser(name, help=description, description=description)
+        sub = commands.add_parser(name, help=description, description=description,
+                                  allow_abbrev=False)
         sub.set_defaults(function=function)
         if name not in ("lessons", "lesson"):
             sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu",
@@ -151,7 +151,7 @@ def data_name(args):
     return args.data if args.data in datasets.NAMES else str(pathlib.Path(args.data).resolve())
 
 
-def start(args, model, data, out, **choices):
+def start(args, model, data, out, epochs, **choices):
     """Configure a new run, and train it. Returns what a report needs to know of it."""
     image = data.is_images
     config = {
@@ -159,7 +159,7 @@ def start(args, model, data, out, **choices):
         "data": data_name(args),
         "quick": args.quick, "train_size": len(data.train), "test_size": len(data.test),
         "data_sha256": train.checksum(data),
-        "epochs": args.epochs, "seed": args.seed, "command": args.words,
+        "epochs": epochs, "seed": args.seed, "command": args.words,
         "batch_size": args.batch_size or ((64 if model == "gan" else 128) if image else 256)}
     train.build(config)         # what cannot be built leaves no folder
     train.start_run(out, config)
@@ -173,7 +173,7 @@ def run_to_end(out, config, data):
         history, timing = train.fit(training, data, out, config["epochs"], config["batch_size"])
     except KeyboardInterrupt as place:
         raise Stopped(out, str(place)) from None
-    return types.SimpleNamespace(training=training, config=config, history=history, timing=timing)
+    return train.Run(training, config, history, timing)
 
 
 class Stopped(Exception):
@@ -198,10 +198,9 @@ def compare(args):
     out, epochs = new_folder(args.out, "compare"), args.epochs
     if (out / "report.html").exists():
         raise InputError(f"{out} already holds a comparison; choose another --out")
-    args.epochs = epochs or (5 if args.quick else 3)      # a quick one has few steps an epoch
-    vae = start(args, "vae", data, out / "vae", architecture="conv")
-    args.epochs = epochs or 2
-    gan = start(args, "gan", data, out / "gan", architecture="conv")
+    few = 5 if args.quick else 3                          # a quick epoch has few steps
+    vae = start(args, "vae", data, out / "vae", epochs or few, architecture="conv")
+    gan = start(args, "gan", data, out / "gan", epochs or 2, architecture="conv")
     note = (f"Quick run: only {len(data.train):,} of the training images were used."
             if args.quick else "")
     for sentence in report.write(out, vae, gan, data, note):
@@ -224,6 +223,9 @@ def train_model(args):
         backend.manual_seed(config["seed"])
         data = load_data(config["data"], config["quick"])
         train.check_the_same(out, config, data)
+        if (out / "checkpoint.npz").exists():
+            train.load_run(out)              # refuses a damaged one, before anything is written
+        train.write_config(out, config)      # with the new --epochs, which the next --resume reads
         done = len(train.read_timing(out / "timing.csv"))
         if done >= config["epochs"]:
             print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
@@ -235,8 +237,8 @@ def train_model(args):
         data = load_data(args.data, args.quick)
         out = new_folder(args.resume or args.out, f"{args.model}-{pathlib.Path(args.data).name}")
         usual = (10 if args.model == "vae" else 4) if data.is_images else 20
-        args.epochs = args.epochs or (1 if args.quick else usual)
-        start(args, args.model, data, out,
+        epochs = args.epochs or (1 if args.quick else usual)
+        start(args, args.model, data, out, epochs,
               architecture=args.architecture, latent_dim=args.latent_dim,
               **({"loss": args.loss} if args.model == "gan" else {}))
     print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. "
@@ -245,11 +247,13 @@ def train_model(args):
 
 def refuse_changes(args, config):
     """A run goes on as it was configured: only --epochs may be another than before."""
-    usual = vars(parser().parse_args(["train", args.model]))
     asked = {**vars(args), "data": data_name(args)}
+    given = {word.split("=")[0] for word in args.words}
+    if args.out:
+        raise InputError(f"--resume goes on in {args.resume}; leave --out out")
     for name in ("data", "lr", "batch_size", "seed", "quick", "architecture", "latent_dim", "loss"):
-        if asked[name] not in (usual[name], config.get(name, asked[name])):
-            option = "--" + name.replace("_", "-")
+        option = "--" + name.replace("_", "-")
+        if option in given and asked[name] != config.get(name, asked[name]):
             raise InputError(f"{option} is {asked[name]}, but {args.resume} was started with "
                              f"{config[name]}; leave {option} out, or train with another --out")
 

@@ -1,6 +1,7 @@
 """Floor 3: compositions of primitives. Names, arguments and defaults are `torch.nn.functional`'s.
 
-Losses take `reduction`: "mean" over all elements (the default, as in PyTorch), "sum", or "none".
+But the first argument is called `x`, except in the losses. Those take `reduction`, by its name:
+"mean" over all elements (the default, as in PyTorch), "sum", or "none".
 """
 
 import math
@@ -34,6 +35,14 @@ def check_images(name, x, channels, weight):
         raise ValueError(f"{name}: x has {x.shape[1]} channels, weight expects {channels}")
 
 
+def check_geometry(name, outputs, bias, stride, padding, dilation):
+    if min(stride + dilation) < 1 or min(padding) < 0:
+        raise ValueError(f"{name}: stride {stride} and dilation {dilation} must be 1 or more, "
+                         f"and padding {padding} 0 or more")
+    if bias is not None and bias.shape != (outputs,):
+        raise ValueError(f"{name}: bias has shape {bias.shape}, expected ({outputs},)")
+
+
 def by_group(convolution, groups, x, weight, bias, *geometry):
     """The channels in `groups` groups, each convolved with its part of the weight and bias."""
     if groups == 1:
@@ -51,6 +60,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """
     stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
     check_images("conv2d", x, weight.shape[1] * groups, weight)
+    check_geometry("conv2d", weight.shape[0], bias, stride, padding, dilation)
     if weight.shape[0] % groups:
         raise ValueError(f"conv2d: {weight.shape[0]} output channels "
                          f"do not divide into {groups} groups")
@@ -71,6 +81,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
     more = pair(output_padding)
     check_images("conv_transpose2d", x, weight.shape[0], weight)
+    check_geometry("conv_transpose2d", weight.shape[1] * groups, bias, stride, padding, dilation)
     if x.shape[1] % groups:
         raise ValueError(f"conv_transpose2d: {x.shape[1]} input channels "
                          f"do not divide into {groups} groups")
@@ -133,7 +144,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
     return total * (1 / (kernel[0] * kernel[1]))
 
 
-def upsample(x, scale_factor):
+def upsample(x, *, scale_factor):
     """Every pixel of x (N, C, H, W) repeated `scale_factor` times both ways (nearest neighbour)."""
     (n, c, h, w), (sh, sw) = x.shape, pair(scale_factor)
     repeated = expand(reshape(x, (n, c, h, 1, w, 1)), (n, c, h, sh, w, sw))
@@ -163,8 +174,11 @@ def dropout(x, p=0.5, training=True):
 
 def embedding(indices, weight):
     """The rows of `weight` (number, dim) that the integers `indices` (...) name, to (..., dim)."""
-    rows = getitem(weight, raw(indices).reshape(-1))
-    return reshape(rows, indices.shape + weight.shape[1:])
+    rows = raw(indices).reshape(-1)
+    if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < weight.shape[0]:
+        raise IndexError(f"embedding: the indices go from {rows.min()} to {rows.max()}, "
+                         f"but there are {weight.shape[0]} rows")
+    return reshape(getitem(weight, rows), indices.shape + weight.shape[1:])
 
 
 def one_hot(indices, num_classes):
@@ -182,7 +196,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
 
     In training the moments are the batch's, and the running ones (C,) move towards them by
     `momentum`, in place (the variance by its unbiased estimate). Otherwise the running ones are
-    used.
+    used, or the batch's if there are none.
     """
     xp, channels = array_module(raw(x)), (x.shape[1],)
     weight = xp.ones(channels, x.dtype) if weight is None else weight
@@ -229,7 +243,7 @@ def check_shapes(name, x, target):
                          "they must be equal")
 
 
-def binary_cross_entropy_with_logits(input, target, reduction="mean"):
+def binary_cross_entropy_with_logits(input, target, *, reduction="mean"):
     """-t log s(x) - (1 - t) log(1 - s(x)), s the sigmoid: -log of a Bernoulli likelihood, in nats.
 
     From logits it is softplus(x) - t x, which never takes the logarithm of a rounded zero.
@@ -238,20 +252,20 @@ def binary_cross_entropy_with_logits(input, target, reduction="mean"):
     return reduce(softplus(input) - input * target, reduction)
 
 
-def mse_loss(input, target, reduction="mean"):
+def mse_loss(input, target, *, reduction="mean"):
     """(x - t)^2."""
     check_shapes("mse_loss", input, target)
     difference = input - target
     return reduce(difference * difference, reduction)
 
 
-def l1_loss(input, target, reduction="mean"):
+def l1_loss(input, target, *, reduction="mean"):
     """|x - t|."""
     check_shapes("l1_loss", input, target)
     return reduce(abs(input - target), reduction)
 
 
-def nll_loss(input, target, reduction="mean"):
+def nll_loss(input, target, *, reduction="mean"):
     """-x[target]: x (N, C) are log-probabilities, target (N,) the integers of the right classes."""
     classes = raw(target)
     if input.ndim != 2 or classes.shape != input.shape[:1] or classes.dtype.kind not in "iu":
@@ -263,9 +277,9 @@ def nll_loss(input, target, reduction="mean"):
     return reduce(-getitem(input, (array_module(classes).arange(len(classes)), classes)), reduction)
 
 
-def cross_entropy(input, target, reduction="mean"):
+def cross_entropy(input, target, *, reduction="mean"):
     """-log softmax(x)[target] in nats: x (N, C) are logits, target (N,) the right class numbers."""
-    return nll_loss(log_softmax(input, 1), target, reduction)
+    return nll_loss(log_softmax(input, 1), target, reduction=reduction)
 
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):

@@ -28,8 +28,10 @@ class GAN(nn.Module):
     @no_grad()
     def sample(self, n, temperature=1.0, z=None):
         """n new examples: z drawn from N(0, temperature^2), or given, through the generator."""
-        device = self.parameters()[0].device
-        z = temperature * creation.randn(n, self.latent_dim, device=device) if z is None else z
+        if z is None:
+            like = self.parameters()[0]
+            size = n, self.latent_dim
+            z = temperature * creation.randn(*size, dtype=like.dtype, device=like.device)
         return self.generator(z)
 
 
@@ -135,9 +137,9 @@ def figures(loss_d, real_logits, fake_logits):
 
 
 def initialise(module):
-    """DCGAN's start (Radford et al. 2016, section 4).
+    """DCGAN's start: weights from N(0, 0.02^2) (Radford et al. 2016, section 4).
 
-    Weights come from N(0, 0.02^2), those of batch norm from N(1, 0.02^2), and biases are 0.
+    Those of batch norm come from N(1, 0.02^2), and biases are 0, as in the published code.
     """
     if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d)):
         init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)

@@ -76,7 +76,8 @@ def by_search(generate, latent_dim, x, known, steps=200, lr=0.1, starts=4, weigh
     """
     n = len(x)
     target = creation.tensor(np.tile(x, (starts, 1, 1, 1)).astype(np.float32))
-    kept = creation.tensor(np.broadcast_to(known, target.shape).astype(np.float32))
+    known = np.broadcast_to(known, x.shape).astype(np.float32)
+    kept = creation.tensor(np.tile(known, (starts, 1, 1, 1)))
     z = creation.randn(starts * n, latent_dim, requires_grad=True)
     optimizer = Adam([z], lr)
 

@@ -115,7 +115,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """x -= lr b, with b = momentum b + (1 - dampening) g.
+    """x -= lr b, with b = momentum b + (1 - dampening) g; the first b is g.
 
     Nesterov's form takes g + momentum b instead of b (Sutskever et al. 2013).
     """
@@ -142,7 +142,8 @@ class Adagrad(Optimizer):
 
     names = ("sum",)
 
-    def __init__(self, params, lr=1e-2, lr_decay=0.0, weight_decay=0.0, eps=1e-10):
+    def __init__(self, params, lr=1e-2, lr_decay=0.0, weight_decay=0.0, *,
+                 eps=1e-10):
         super().__init__(params, lr, weight_decay)
         self.lr_decay, self.eps = lr_decay, eps
 

@@ -10,7 +10,6 @@ import html
 import math
 import pathlib
 import statistics
-from typing import NamedTuple
 
 import numpy as np
 
@@ -25,17 +24,8 @@ PAIRS, STEPS = 6, 10    # rows and columns of an interpolation
 EQUILIBRIUM = -2 * math.log(2)      # V(D, G) where D is 1/2 (Goodfellow et al. 2014, theorem 1)
 
 
-class Run(NamedTuple):
-    """What a report needs to know of a model. Any object with these attributes will do."""
-
-    training: object    # VAETraining or GANTraining, its model in eval mode
-    config: dict        # the run's config.json
-    history: list       # one dict an epoch, as in history.csv
-    timing: list        # one {"epoch", "seconds"} an epoch
-
-
 def write(out, vae, gan, data, note=""):
-    """Write out/report.html and its pictures, of two `Run`s trained on the images of `data`.
+    """Write out/report.html and its pictures, of two `train.Run`s on the images of `data`.
 
     `data` is a Dataset; `note` stands at the top, such as what a quick run has left out. Random
     draws come from `backend.generator`. Returns the advice, a list of sentences. Raises
@@ -87,13 +77,10 @@ def diversity(images):
 
 def nearest(images, train):
     """The mean Euclidean distance of the first SEARCHED images to their nearest one in `train`."""
-    a = images[:SEARCHED].reshape(min(len(images), SEARCHED), -1)
-    best = np.full(len(a), np.inf)
-    for i in range(0, len(train), 10_000):
-        b = train[i:i + 10_000].reshape(-1, a.shape[1])
-        squared = (a * a).sum(axis=1)[:, None] - 2 * (a @ b.T) + (b * b).sum(axis=1)
-        best = np.minimum(best, squared.min(axis=1))
-    return float(np.sqrt(np.maximum(best, 0)).mean())
+    flat, size = images[:SEARCHED].reshape(-1, images[0].size), images[0].size
+    squared = [metrics.squared_distances(flat, train[rows].reshape(-1, size)).min(axis=1)
+               for rows in metrics.chunks(len(train))]
+    return float(np.sqrt(np.min(squared, axis=0)).mean())
 
 
 def figures(run, samples, real, train):
@@ -105,12 +92,12 @@ def figures(run, samples, real, train):
     return {**run.history[-1], "parameters": count(run.training.model),
             "seconds": statistics.median(row["seconds"] for row in run.timing),
             "sharpness": relative(sharpness), "diversity": relative(diversity),
-            "nearest": relative(nearest, train), "judged": judged(samples, real)}
+            "nearest": relative(nearest, train), "judged": judged(samples[:len(real)], real)}
 
 
 def judged(images, real):
     """What the digit classifier says of `images` beside `real` ones; {} where it cannot judge."""
-    if real.shape[1:] != (1, 28, 28) or min(len(real), len(images)) < 5:
+    if real.shape[1:] != (1, 28, 28) or min(len(real), len(images)) < 4:
         return {}
     return metrics.image_figures(metrics.load_classifier(), images, real)
 

@@ -94,7 +94,8 @@ def op(*rules, rest=None, share=None):
     when the rules are recorded: then `share` must compute it from the arguments, because a kept
     value is a constant, and the derivative of a constant is zero.
 
-    Called with arrays alone, a primitive is simply its body. That is what makes rules fast.
+    A body may return a view of its first argument, but of no other: that is how changes in place
+    are noticed. Called with arrays alone, a primitive is simply its body, so rules are fast.
     """
     def decorate(body):
         @functools.wraps(body)
@@ -122,9 +123,7 @@ def op(*rules, rest=None, share=None):
             out, kept = out if share else (out, None)
             if dtype is not None and out.dtype is backend.float64 and dtype is not backend.float64:
                 out = out.astype(dtype)
-            shared = out is arrays[0] or out.base is not None and type(out) is type(arrays[0]) and (
-                backend.array_module(out).may_share_memory(out, arrays[0]))
-            version = cells[0] if shared else [0]
+            version = cells[0] if _is_view(out, arrays[0]) else [0]
             if not (_recording and parents):
                 return Tensor(out, False, None, version)
             for i, _ in parents:
@@ -138,6 +137,12 @@ def op(*rules, rest=None, share=None):
         OPS.append(primitive)
         return primitive
     return decorate
+
+
+def _is_view(out, x):
+    """Whether the array `out` is `x` or lies in its memory, as a reshaped or cut one does."""
+    return out is x or (out.base is not None and type(out) is type(x)
+                        and backend.array_module(out).may_share_memory(out, x))
 
 
 def _same_dtype(primitive, args, options):

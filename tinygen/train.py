@@ -19,6 +19,7 @@ import platform
 import signal
 import threading
 import time
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -30,6 +31,15 @@ from .gan import GANTraining, dcgan, dense_gan
 from .optim import grad_norm
 from .serialization import load, replacing, save
 from .vae import VAETraining, conv_vae, dense_vae
+
+
+class Run(NamedTuple):
+    """A trained model, and how it came about."""
+
+    training: object    # VAETraining or GANTraining, its model in eval mode
+    config: dict        # config.json
+    history: list       # one dict an epoch, as in history.csv
+    timing: list        # one {"epoch", "seconds"} an epoch
 
 
 def build(config):
@@ -89,8 +99,13 @@ def start_run(out, config):
         (out / "samples").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be made ({error.strerror}); choose another --out") from None
-    write_text(out / "config.json", json.dumps({**config, **environment()}, indent=2) + "\n")
+    write_config(out, {**config, **environment()})
     return out
+
+
+def write_config(out, config):
+    """Write config.json."""
+    write_text(out / "config.json", json.dumps(config, indent=2) + "\n")
 
 
 NEEDED = {"model", "architecture", "shape", "latent_dim", "lr", "epochs", "batch_size", "seed"}

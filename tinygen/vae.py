@@ -54,8 +54,10 @@ class VAE(nn.Module):
     @no_grad()
     def sample(self, n, temperature=1.0, z=None):
         """n new examples: z drawn from N(0, temperature^2), or given, and decoded."""
-        device = self.parameters()[0].device
-        z = temperature * creation.randn(n, self.latent_dim, device=device) if z is None else z
+        if z is None:
+            like = self.parameters()[0]
+            size = n, self.latent_dim
+            z = temperature * creation.randn(*size, dtype=like.dtype, device=like.device)
         return self.picture(self.decode(z))
 
 

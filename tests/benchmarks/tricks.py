@@ -32,7 +32,7 @@ def numbers(*shape):
 
 def images(n, c, h, w):
     """Channels last in memory."""
-    return conv.first(numbers(n, h, w, c))
+    return conv.channels_first(numbers(n, h, w, c))
 
 
 def with_cache(size, run):

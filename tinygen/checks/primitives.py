@@ -215,11 +215,11 @@ def getitem_case(pick):
     return lambda x: x[index], {"x": array(pick, shape)}
 
 
-def scatter_add_case(pick):
+def put_back_case(pick):
     shape = shape_of(pick, 1, empty=False)
     index = index_of(pick, shape)
     picked = placed(np.empty(shape))[index].shape
-    return lambda x: ops.scatter_add(x, index, shape), {"x": array(pick, picked)}
+    return lambda x: ops.put_back(x, index, shape), {"x": array(pick, picked)}
 
 
 def take_along_dim_case(pick):
@@ -319,7 +319,7 @@ def pooling(func):
 def upsample_case(pick):
     factor = chosen(pick, [2, 1, 3, (1, 2)])
     shape = pick(1, 2), 1, pick(1, 2), pick(1, 2)
-    return lambda x: F.upsample(x, factor), {"x": array(pick, shape)}
+    return lambda x: F.upsample(x, scale_factor=factor), {"x": array(pick, shape)}
 
 
 PRIMITIVES = {
@@ -339,7 +339,7 @@ PRIMITIVES = {
     "logsumexp": logsumexp_case, "softmax": along_one(ops.softmax),
     "log_softmax": along_one(ops.log_softmax), "_euclidean": reduction(ops.norm),
     "_matmul": matmul_case, "_linear": linear_case, "_getitem": getitem_case,
-    "scatter_add": scatter_add_case, "batch_norm": batch_norm_case,
+    "put_back": put_back_case, "batch_norm": batch_norm_case,
     "total_product": total_product_case, "conv2d": conv2d_case,
     "conv_transpose2d": conv_transpose2d_case, "conv2d_weight": conv2d_weight_case,
 }

@@ -1,8 +1,8 @@
 """How weights start. Each function fills a parameter in place, and returns it.
 
 All random numbers are the one generator's. With too small weights the signal fades from layer to
-layer, with too large ones it explodes. The `xavier` and `kaiming` scales keep its variance about
-constant.
+layer, with too large ones it explodes. The `xavier` and `kaiming` scales keep its mean square
+about constant.
 """
 
 import math
@@ -57,7 +57,11 @@ def fan(tensor, mode):
 
 
 def gain(nonlinearity, a=0.0):
-    """What a nonlinearity shrinks a signal's standard deviation by, to be multiplied back."""
+    """The factor for weights before a nonlinearity, as PyTorch's `calculate_gain` has it.
+
+    For the rectifiers it restores the signal's mean square (He et al. 2015); 5/3 and the ones are
+    conventions.
+    """
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
              "leaky_relu": math.sqrt(2 / (1 + a * a))}
     if nonlinearity not in gains:

@@ -198,11 +198,11 @@ class AvgPool2d(MaxPool2d):
 class Upsample(Module):
     """Every pixel repeated `scale_factor` times in both directions (nearest neighbour)."""
 
-    def __init__(self, scale_factor):
+    def __init__(self, *, scale_factor):
         self.scale_factor = scale_factor
 
     def forward(self, x):
-        return F.upsample(x, self.scale_factor)
+        return F.upsample(x, scale_factor=self.scale_factor)
 
     def extra_repr(self):
         return f"scale_factor={self.scale_factor}"

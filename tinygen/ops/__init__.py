@@ -11,7 +11,7 @@ from .elementwise import (abs, add, clip, cos, div, exp, leaky_relu, log, log1p,
                           mul, neg, pow, relu, sigmoid, silu, sin, softplus, sqrt, sub, tanh, where)
 from .reductions import (amax, amin, log_softmax, logsumexp, mean, norm, softmax, std, sum, var)
 from .matrix import linear, matmul
-from .indexing import argmax, argmin, getitem, max, min, scatter_add, take_along_dim
+from .indexing import argmax, argmin, getitem, max, min, put_back, take_along_dim
 from .normalise import batch_norm
 from . import conv, methods
 

@@ -34,12 +34,12 @@ from .normalise import total
 CACHE = 2 ** 19       # how many numbers of patches are gathered at once: 2 MiB of float32
 
 
-def last(x):
+def channels_last(x):
     """(N, C, H, W) seen as (N, H, W, C)."""
     return x.transpose(0, 2, 3, 1)
 
 
-def first(x):
+def channels_first(x):
     """(N, H, W, C) seen as (N, C, H, W)."""
     return x.transpose(0, 3, 1, 2)
 
@@ -71,18 +71,18 @@ def patches(x, kernel, stride, padding, dilation, positions):
     (n, c, h, w), (kh, kw), (ph, pw), (oh, ow) = x.shape, kernel, padding, positions
     pieces = max(1, min(n, -(-n * oh * ow * kh * kw * c // CACHE)))
     parts = [slice(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
-    few = -(-n // pieces)
-    padded = xp.zeros((few, h + 2 * ph, w + 2 * pw, c), x.dtype)
+    most = -(-n // pieces)                # images in the largest piece
+    padded = xp.zeros((most, h + 2 * ph, w + 2 * pw, c), x.dtype)
     steps = [s * step for s, step in zip(padded.strides, (1, *stride))]
     steps += [s * d for s, d in zip(padded.strides[1:], dilation)]
     if dilation[1] == 1:      # a row of a patch is one run in memory
-        runs = windows(padded, (few, oh, ow, kh), steps[:4], kw * c)
+        runs = windows(padded, (most, oh, ow, kh), steps[:4], kw * c)
     else:
-        runs = windows(padded, (few, oh, ow, kh, kw), steps, c)
+        runs = windows(padded, (most, oh, ow, kh, kw), steps, c)
     seen = xp.empty(runs.shape, runs.dtype)
     for part in parts:
         size = part.stop - part.start
-        padded[:size, ph:ph + h, pw:pw + w] = last(x[part])
+        padded[:size, ph:ph + h, pw:pw + w] = channels_last(x[part])
         seen[:size] = runs[:size]
         yield part, seen[:size].view(x.dtype).reshape(size * oh * ow, kh * kw * c)
 
@@ -95,7 +95,7 @@ def flat(x):
 def scatter(y, weight, stride, padding, dilation, size):
     """The transposed convolution as it is defined: each pixel of y adds its patch to the output."""
     (n, _, oh, ow), (_, c, kh, kw) = y.shape, weight.shape
-    stamps = (flat(last(y)) @ columns(weight).T).reshape(n, oh, ow, kh, kw, c)
+    stamps = (flat(channels_last(y)) @ columns(weight).T).reshape(n, oh, ow, kh, kw, c)
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     height = max(size[0] + 2 * ph, (oh - 1) * sh + (kh - 1) * dh + 1)
     width = max(size[1] + 2 * pw, (ow - 1) * sw + (kw - 1) * dw + 1)
@@ -103,7 +103,7 @@ def scatter(y, weight, stride, padding, dilation, size):
     for i in range(kh):
         for j in range(kw):
             out[:, i * dh:i * dh + oh * sh:sh, j * dw:j * dw + ow * sw:sw] += stamps[:, :, :, i, j]
-    return first(out[:, ph:ph + size[0], pw:pw + size[1]])
+    return channels_first(out[:, ph:ph + size[0], pw:pw + size[1]])
 
 
 def interleave(y, weight, stride, padding, size):
@@ -119,7 +119,7 @@ def interleave(y, weight, stride, padding, size):
     full = xp.zeros((mh * sh, mw * sw, c, o), y.dtype)
     full[:kh, :kw] = weight.transpose(2, 3, 1, 0)
     taps = full.reshape(mh, sh, mw, sw, c, o)[::-1, :, ::-1].transpose(1, 3, 4, 0, 2, 5)
-    taps = taps.reshape(sh * sw * c, mh * mw * o).T
+    taps = taps.reshape(sh * sw * c, mh * mw * o).T  # a patch of y to a cell
     qh, qw = oh + mh - 1, ow + mw - 1                # the number of output cells
     out = xp.empty((n, qh * sh, qw * sw, c), y.dtype)
     for part, seen in patches(y, (mh, mw), (1, 1), (mh - 1, mw - 1), (1, 1), (qh, qw)):
@@ -128,7 +128,7 @@ def interleave(y, weight, stride, padding, size):
     more = [max(0, p + m - k) for p, m, k in zip(padding, size, out.shape[1:3])]
     if any(more):                                    # output pixels that no pixel of y reaches
         out = xp.pad(out, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)))
-    return first(out[:, ph:ph + size[0], pw:pw + size[1]])
+    return channels_first(out[:, ph:ph + size[0], pw:pw + size[1]])
 
 
 @op(lambda g, out, x, weight, bias, stride, padding, dilation:
@@ -148,7 +148,7 @@ def conv2d(x, weight, bias, stride, padding, dilation):
         xp.matmul(seen, kernels, out=flat(out[part]))
         if bias is not None:
             out[part] += bias
-    return first(out)
+    return channels_first(out)
 
 
 @op(lambda g, out, y, weight, bias, stride, padding, dilation, size:
@@ -180,7 +180,7 @@ def conv2d_weight(x, y, kernel, stride, padding, dilation):
     c, o = x.shape[1], y.shape[1]
     out = array_module(x).zeros((math.prod(kernel) * c, o), x.dtype)
     for part, seen in patches(x, kernel, stride, padding, dilation, y.shape[2:]):
-        pixels = flat(last(y[part]))
+        pixels = flat(channels_last(y[part]))
         # Of the two ways to write this product, the tall one is faster.
         out += seen.T @ pixels if len(out) > o else (pixels.T @ seen).T
     return from_columns(out, c, kernel)

@@ -3,6 +3,8 @@
 Where broadcasting repeated an argument, each copy sends back a gradient, and `sum_to` adds them up.
 """
 
+from numbers import Real
+
 from ..backend import array_module, float32
 from ..tensor import op, raw
 from .shapes import mask, sum_to
@@ -140,7 +142,13 @@ def minimum(x, y):
 
 @op(lambda g, out, x, min=None, max=None: g * mask(inside(x, min, max), g))
 def clip(x, min=None, max=None):
-    """x limited to [min, max]; the gradient passes where x lies inside or on a bound."""
+    """x limited to [min, max]; the gradient passes where x lies inside or on a bound.
+
+    The bounds are numbers, or None; for tensors, use `maximum` and `minimum`.
+    """
+    if not all([bound is None or isinstance(bound, Real) for bound in (min, max)]):
+        raise TypeError("clip: min and max must be numbers or None; "
+                        "for tensors, use maximum and minimum")
     return array_module(x).clip(x, min, max)
 
 

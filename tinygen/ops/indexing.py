@@ -4,6 +4,7 @@ import collections
 
 from ..backend import array_module, is_array
 from ..tensor import Tensor, op, raw
+from .reductions import amax, amin
 from .shapes import dims_of, keepdim_shape, reshape
 
 
@@ -13,13 +14,13 @@ def repeats(index):
     return any([isinstance(i, (list, tuple)) or is_array(i) and i.dtype.kind != "b" for i in parts])
 
 
-@op(lambda g, out, x, index: scatter_add(g, index, x.shape))
+@op(lambda g, out, x, index: put_back(g, index, x.shape))
 def _getitem(x, index):
     return x[index]
 
 
 @op(lambda g, out, x, index, shape: g[index])
-def scatter_add(x, index, shape):
+def put_back(x, index, shape):
     """Zeros of `shape`, with `x` added at `index`; a place named twice gets both."""
     xp = array_module(x)
     out = xp.zeros(shape, x.dtype)
@@ -38,7 +39,14 @@ def getitem(x, index):
     The order of the result's dimensions is NumPy's, which differs from PyTorch's where a number and
     an integer array are separated by a slice.
     """
-    return _getitem(x, raw(index))
+    return _getitem(x, fixed(index))
+
+
+def fixed(index):
+    """The arrays behind `index`, of each Tensor a copy: it may change in place before backward."""
+    if isinstance(index, (tuple, list)):
+        return type(index)([fixed(i) for i in index])
+    return index.data.copy() if isinstance(index, Tensor) else index
 
 
 def along(indices, dim):
@@ -77,11 +85,14 @@ def pick(x, dim, keepdim, find):
     return Extreme(reshape(values, shape), reshape(at, shape))
 
 
-def max(x, dim, keepdim=False):
-    """(values, indices) of the largest along `dim`. Of ties, the first gets the whole gradient."""
-    return pick(x, dim, keepdim, argmax)
+def max(x, dim=None, keepdim=False):
+    """(values, indices) of the largest along `dim`. Of ties, the first gets the whole gradient.
+
+    Without `dim` the largest of all, as `amax`, where ties share it.
+    """
+    return amax(x) if dim is None else pick(x, dim, keepdim, argmax)
 
 
-def min(x, dim, keepdim=False):
-    """(values, indices) of the smallest along `dim`. Of ties, the first gets the whole gradient."""
-    return pick(x, dim, keepdim, argmin)
+def min(x, dim=None, keepdim=False):
+    """(values, indices) of the smallest along `dim`, as `max`."""
+    return amin(x) if dim is None else pick(x, dim, keepdim, argmin)

@@ -123,10 +123,7 @@ Tensor.__hash__ = object.__hash__
 
 Tensor.matmul, Tensor.clone = matrix.matmul, shapes.copy
 Tensor.argmax, Tensor.argmin = indexing.argmax, indexing.argmin
-Tensor.max = lambda self, dim=None, keepdim=False: (
-    reductions.amax(self) if dim is None else indexing.max(self, dim, keepdim))
-Tensor.min = lambda self, dim=None, keepdim=False: (
-    reductions.amin(self) if dim is None else indexing.min(self, dim, keepdim))
+Tensor.max, Tensor.min = indexing.max, indexing.min
 Tensor.reshape = Tensor.view = lambda self, *shape: shapes.reshape(self, sizes(shape))
 Tensor.expand = lambda self, *shape: shapes.expand(self, sizes(shape))
 Tensor.permute = lambda self, *dims: shapes.permute(self, sizes(dims))
