@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from tinygen import datasets, nn, optim
 from tinygen.backend import InputError
@@ -366,7 +367,7 @@ def run(scale=1.0, seed=0, bombs=True):
     picture = encoded(drawn(rng, "L"), "PNG")
     for reader, whole, kinds in ((read_checkpoint, saved, CHECKPOINTS), (read_idx, images, IDX),
                                  (read_image, picture, IMAGES)):
-        for broken, count, right in kinds:
+        for broken, count, right in tqdm(kinds, reader.__name__[5:], leave=False, delay=2):
             if not bombs and broken in (zip_bomb, idx_bomb, wrong_directory, vast):
                 continue
             outcomes, slowest = [], 0.0

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from tinygen import checks, ops
 from tinygen.tensor import OPS
@@ -105,6 +106,8 @@ def killed(names):
                     return "checks"
     with contextlib.redirect_stdout(io.StringIO()):
         code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *TESTS])
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
     return "tests" if code == pytest.ExitCode.TESTS_FAILED else None
 
 
@@ -147,12 +150,12 @@ def verdicts(wanted=()):
 
 if __name__ == "__main__":
     killers, unexplained = [], 0
-    for name, rule, before, after, killer in verdicts(sys.argv[1:]):
+    for name, rule, before, after, killer in tqdm(verdicts(sys.argv[1:]), unit=" mutants"):
         killers.append(killer)
         if killer is None:
             reason = EQUIVALENT.get((name, before, after))
             unexplained += reason is None
-            print(f"{name}, rule {rule}: {before} -> {after}: {reason or 'SURVIVED'}", flush=True)
+            tqdm.write(f"{name}, rule {rule}: {before} -> {after}: {reason or 'SURVIVED'}")
     print(f"{len(killers)} mutants: {killers.count('checks')} killed by the gradient checks, "
           f"{killers.count('tests')} by the tests of ties, {killers.count(None)} equivalent"
           + f", of which {unexplained} FOR NO KNOWN REASON" * bool(unexplained))

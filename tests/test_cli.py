@@ -204,6 +204,24 @@ def test_resume_without_a_run_starts_afresh_and_says_so(here, command):
         assert status == 0 and f"{folder} holds no run yet, so this starts afresh" in said
         assert len(rows(f"{folder}/history.csv")) == 1
     assert sorted(os.listdir()) == ["empty", "new"]
+    (here / "other").mkdir()
+    pathlib.Path("other/notes.txt").write_text("mine")
+    before = contents(here)
+    assert one_sentence(command("train", "vae", "--resume", "other"), "other holds no run")
+    assert contents(here) == before
+
+
+def test_a_run_without_a_checkpoint_says_how_to_go_on(copy, command):
+    run = copy("vae")
+    (run / "checkpoint.npz").unlink()
+    for words in ["sample"], ["reconstruct"], ["evaluate"], ["inpaint"]:
+        assert one_sentence(command(*words, run), "checkpoint.npz is not there yet",
+                            f"tinygen train vae --resume {run}")
+
+
+def test_the_version(here, command):
+    status, said, _ = command("--version")
+    assert status == 0 and said.startswith("tinygen 0.")
 
 
 def test_an_interrupt_tells_how_to_go_on(here, command, monkeypatch):
@@ -348,11 +366,11 @@ def test_evaluate(copy, command, name, first):
     status, said, error = command("evaluate", run, "-n", 40)
     n = 40 if name == "ring-vae" else min(40, TRAIN, TEST)
     assert (status, error) == (0, "") and said.startswith(f"{n} samples against ")
-    rows = [line.rsplit(maxsplit=2) for line in said.splitlines()[3:]]
+    rows = [(line[:24].strip(), line[24:34], line[34:44]) for line in said.splitlines()[3:]]
     assert rows[0][0] == first and len(rows) == (3 if name == "ring-vae" else 5)
     assert all(float(found) >= 0 and float(real) >= 0 for _, found, real in rows)
     if name == "ring-vae":
-        assert rows[0][2] == "8" and float(rows[1][2]) > 0.9
+        assert rows[0][2].strip() == "8" and float(rows[1][2]) > 0.9
     assert command("evaluate", run, "-n", 40)[1] == said
     assert command("evaluate", run, "-n", 40, "--seed", 1)[1] != said and contents(run) == before
     if name != "ring-vae":

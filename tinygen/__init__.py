@@ -1,4 +1,17 @@
-"""tinygen: generative adversarial networks and variational autoencoders from nothing but NumPy."""
+"""tinygen: generative adversarial networks and variational autoencoders from nothing but NumPy.
+
+    import tinygen as tg
+
+    x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    (x * x).sum().backward()
+    x.grad                             # 2 x
+
+The names are PyTorch's: `Tensor`, `tensor`, `zeros`, `randn` and their like, `grad`, `no_grad`,
+`manual_seed`, `save`, `load`, and operations such as `exp`, `matmul` and `sum`, also as methods.
+Layers are in `tg.nn`, losses in `tg.functional`, optimisers in `tg.optim`, then there are
+`tg.distributions` and `tg.gradcheck`. The models are in `tinygen.gan` and `tinygen.vae`, the
+training loop in `tinygen.train`, data in `tinygen.datasets`, measures in `tinygen.metrics`.
+"""
 
 import importlib
 

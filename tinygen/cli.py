@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 import sys
 
-from . import backend, datasets, inpaint, lessons, metrics, plots, train
+from . import __version__, backend, datasets, inpaint, lessons, metrics, plots, train
 from .backend import InputError
 from .creation import tensor
 
@@ -40,6 +40,7 @@ rate = number(float, 0, "a number above 0")
 def parser():
     top = Parser(prog="tinygen", description="Generative adversarial networks and variational "
                  "autoencoders from nothing but NumPy.")
+    top.add_argument("--version", action="version", version=f"tinygen {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name, function, description):
@@ -51,6 +52,10 @@ def parser():
                              help="where to compute: cuda is a GPU, by CuPy (default: cpu)")
         return sub
 
+    def seed_option(sub):
+        sub.add_argument("--seed", type=seed, default=0,
+                         help="start of all random numbers (default: 0)")
+
     def training_options(sub, epochs):
         sub.add_argument("--data", default="mnist", help="mnist, ring, grid, moons, or the path of "
                          "a folder of IDX files or of images (default: mnist)")
@@ -60,8 +65,7 @@ def parser():
                          "(default: VAE 128, GAN 64; 256 for points)")
         sub.add_argument("--lr", type=rate,
                          help="learning rate of Adam (default: 1e-3 for a VAE, 2e-4 for a GAN)")
-        sub.add_argument("--seed", type=seed, default=0,
-                         help="start of all random numbers (default: 0)")
+        seed_option(sub)
         sub.add_argument("--out", help="folder for the results (default: a new one in runs/)")
         sub.add_argument("--quick", action="store_true",
                          help=f"use only {QUICK:,} training and {QUICK // 6:,} test examples, "
@@ -88,7 +92,7 @@ def parser():
     sub.add_argument("-n", type=positive, default=64, help="how many (default: 64)")
     sub.add_argument("--temperature", type=rate, default=1.0,
                      help="spread of the latent points (default: 1)")
-    sub.add_argument("--seed", type=seed, default=0)
+    seed_option(sub)
     sub.add_argument("--out", help="the picture (default: sample.png in the run's folder)")
 
     sub = command("reconstruct", reconstruct, "Encode and decode test images with a trained VAE.")
@@ -100,14 +104,14 @@ def parser():
     sub.add_argument("run", help="the folder of a run")
     sub.add_argument("-n", type=positive, help="how many samples (default: 10000 images, or the "
                      "2500 points of the published protocol)")
-    sub.add_argument("--seed", type=seed, default=0)
+    seed_option(sub)
 
     sub = command("inpaint", complete, "Fill in hidden pixels of test images with a trained model.")
     sub.add_argument("run", help="the folder of a run")
     sub.add_argument("--mask", choices=inpaint.MASKS, default="left",
                      help="what is hidden (default: left)")
     sub.add_argument("-n", type=positive, default=8, help="how many (default: 8)")
-    sub.add_argument("--seed", type=seed, default=0)
+    seed_option(sub)
     sub.add_argument("--out", help="the picture (default: inpaint.png in the run's folder)")
 
     sub = command("check", check, "Check every derivative against finite differences, "
@@ -115,7 +119,7 @@ def parser():
     sub.add_argument("names", nargs="*", help="only these operations, layers or losses")
     sub.add_argument("--cases", type=positive, default=50,
                      help="random cases an argument (default: 50)")
-    sub.add_argument("--seed", type=seed, default=0)
+    seed_option(sub)
 
     command("lessons", list_lessons, "List the lessons.")
     sub = command("lesson", lesson, "Run a lesson.")
@@ -231,7 +235,9 @@ def train_model(args):
             print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
         run_to_end(out, config, data)
     else:
-        if args.resume:
+        if args.resume and any(pathlib.Path(args.resume).glob("*")):
+            train.read_config(args.resume)       # says that this folder holds something else
+        elif args.resume:
             print(f"{args.resume} holds no run yet, so this starts afresh.")
         backend.manual_seed(args.seed)
         data = load_data(args.data, args.quick)
@@ -286,14 +292,10 @@ def reconstruct(args):
     print(f"{len(originals)} test images (above) and their reconstructions (below) are in {path}")
 
 
-MODES = {"ring": (datasets.ring, datasets.ring_modes, 0.01),
-         "grid": (datasets.grid, datasets.grid_modes, 0.05)}
-
-
 def evaluate(args):
     training, config = train.load_run(args.run)
     image, name = len(config["shape"]) == 3, config["data"]
-    if not image and name not in MODES:
+    if not image and name not in datasets.MODES:
         raise InputError(f"{args.run} was trained on {name}, whose points have no modes to count; "
                          f"evaluate knows images, ring and grid; look at it with "
                          f"tinygen sample {args.run}")
@@ -303,7 +305,7 @@ def evaluate(args):
         data = load_data(name, config["quick"])
         n = min(n, len(data.test), len(data.train))
         if n < 4:
-            raise InputError(f"evaluate: there are {n} images to compare, and recall needs 4 "
+            raise InputError(f"there are {n} images to compare, and recall needs 4 "
                              "or more; pass a larger -n, or use more data")
     samples = metrics.draw(training, n)
     if image:
@@ -313,14 +315,14 @@ def evaluate(args):
                         for images in (samples, real)]
         what = f"{n} test images, by the features of the digit classifier"
     else:
-        draw, modes, sigma = MODES[name]
+        draw, modes, sigma = datasets.MODES[name]
         found, floor = [metrics.point_figures(points, modes(), sigma)
                         for points in (samples, draw(n))]
         what = f"the modes of {name}"
     print(f"{len(samples)} samples against {what}; beside them as many real examples\n")
     print(f"{'':24}{'samples':>10}{'real':>10}")
     for key in found:
-        print(f"{key:24}{found[key]:10.4g}{floor[key]:10.4g}")
+        print(f"{key:24}{found[key]:10.4g}{floor[key]:10.4g}   {metrics.MEANING[key]}")
 
 
 def complete(args):

@@ -116,7 +116,8 @@ def _parse_idx(path, stream, wanted, room):
         raise _fault(path, f"is empty, with {said} of data", "at least one", "give one with data")
     if wanted and (len(wanted) != ndim or any(m not in ("N", n) for m, n in zip(wanted, shape))):
         raise _fault(path, f"holds an array of shape {shape}", str(wanted).replace("'", ""),
-                     "resize its images first, or use files of one set")
+                     "resize its images first" if ndim == 3 and wanted[1:] != shape[1:]
+                     else "use the files of one set")
     if size > room:
         raise _fault(path, f"claims {said} of data", f"at most {room:,} in a file of this size")
     data = _read_at_most(stream, size + 1)
@@ -333,6 +334,10 @@ def grid_modes(side=5, spacing=2.0):
     ticks = spacing * (np.arange(side) - (side - 1) / 2)
     x_and_y = np.meshgrid(ticks, ticks, indexing="ij")
     return np.stack(x_and_y, axis=-1).reshape(-1, 2).astype(backend.float32)
+
+
+# Of each mixture: points, the centres of its modes, and their standard deviation.
+MODES = {"ring": (ring, ring_modes, 0.01), "grid": (grid, grid_modes, 0.05)}
 
 
 def _mixture(n, centres, sigma):

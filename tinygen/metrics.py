@@ -199,6 +199,16 @@ def mode_count(samples, centres, sigma):
 
 # All figures of a set of samples, by name
 
+MEANING = {"Frechet distance": "how far apart the features are, 0 where they agree",
+           "precision": "the share of samples that look real",
+           "recall": "the share of real images that the samples reach",
+           "entropy of the classes": "1 where all ten come equally often",
+           "mean confidence": "how sure the classifier is of its answers",
+           "modes found": "with at least one sample of high quality",
+           "share of high quality": "samples within 3 sigma of a mode",
+           "reverse KL (nats)": "how uneven the shares of the modes are, 0 where they are even"}
+
+
 def image_figures(classifier, images, reference):
     """{name: number} of `images` beside `reference`, real images (both (N, 1, 28, 28))."""
     features, probabilities = judge(classifier, images)

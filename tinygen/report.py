@@ -41,8 +41,8 @@ def write(out, vae, gan, data, note=""):
     vae_figures = figures(vae, vae_samples, real, data.train)
     gan_figures = figures(gan, gan_samples, real, data.train)
     train = data.train[backend.generator.permutation(len(data.train))[:len(real)]]
-    sentences = advice(vae_figures, gan_figures) + closer(
-        vae_figures["judged"], gan_figures["judged"], judged(train, real))
+    sentences = closer(vae_figures["judged"], gan_figures["judged"], judged(train, real)) + advice(
+        vae_figures, gan_figures)
     items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
     body = [introduction(vae, gan, data, note),
             samples_section(out, real, vae_samples, gan_samples),
@@ -114,7 +114,10 @@ def closer(vae, gan, floor):
               ((vae, "the VAE"), (gan, "the GAN"), (floor, "training images"))]
     doubt = ("" if floor["mean confidence"] > 0.9 else " Trust this less: it knows digits, and its "
              f"mean confidence on training images is only {floor['mean confidence']:.2f}.")
-    return [f"Judged by the features of a classifier of digits, {said}: the Frechet distances are "
+    early = ["Neither model draws convincing images yet, see precision: train longer before you "
+             "choose, whatever follows."]
+    return early * (max(vae["precision"], gan["precision"]) < 0.5 * floor["precision"]) + [
+            f"Judged by the features of a classifier of digits, {said}: the Frechet distances are "
             f"{a:.0f} (VAE) and {b:.0f} (GAN), where training images have {least:.0f}." + doubt,
             "The share of samples that look real (precision) and of real images that the samples "
             f"reach (recall): {', '.join(shares)}."]
@@ -345,13 +348,15 @@ def table_section(v, g):
               f"{g['judged'][name]:.3g}") for name in v["judged"]]
     cells = "\n".join(f"<tr><th scope=row>{name}</th><td>{a}</td><td>{b}</td></tr>"
                       for name, a, b in rows)
+    judgements = "".join(f"<li><b>{name}</b>: {metrics.MEANING[name]}.</li>"
+                         for name in v["judged"])
     return f"""<h2>Figures</h2>
 <div class="wide"><table><tr><th></th><th scope=col>VAE</th><th scope=col>GAN</th></tr>
 {cells}</table></div>
 <p>The losses of the two mean different things and cannot be held against each other. The rows from
 sharpness on can: they are the same measures for both, taken from {MEASURED:,} samples. The first
 three are relative to real test images, which have 1.00; they are rough, as they see pixels and not
-what is shown. <code>tinygen evaluate</code> explains and refines the last ones.</p>
+what is shown. <code>tinygen evaluate</code> takes the last ones from more samples.</p>
 <ul><li><b>Sharpness</b>: how much neighbouring pixels differ on average. Below 1 is blur; above 1
 is noise, or edges harder than real ones.</li>
 <li><b>Diversity</b>: the mean Euclidean distance between two random samples. Far below 1, a model
@@ -359,7 +364,7 @@ draws the same few images again and again (<em>mode collapse</em>); pale or blur
 too.</li>
 <li><b>Distance to training images</b>: the mean Euclidean distance from a sample to the nearest of
 all training images, over {SEARCHED} samples. Near 0, the model copies what it was shown; pale or
-blurred images lower it, too.</li></ul>"""
+blurred images lower it, too.</li>{judgements}</ul>"""
 
 
 PAGE = """<!DOCTYPE html>

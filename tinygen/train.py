@@ -130,9 +130,12 @@ def read_config(run):
 
 def load_run(run):
     """(training, config) of a run, finished or interrupted, with its last checkpoint's weights."""
-    config = read_config(run)
+    config, path = read_config(run), pathlib.Path(run) / "checkpoint.npz"
     training = build(config)
-    restore(training, pathlib.Path(run) / "checkpoint.npz")
+    if not path.exists():
+        raise InputError(f"{path} is not there yet; go on with: "
+                         f"tinygen train {config['model']} --resume {run}")
+    restore(training, path)
     training.model.eval()
     return training, config
 
@@ -220,7 +223,7 @@ def fit(training, data, out, epochs, batch_size, progress=True):
     Returns the history and the timing, lists with one dict an epoch.
     """
     out, model, path = pathlib.Path(out), training.model, pathlib.Path(out) / "checkpoint.npz"
-    history, timing, unfinished = [], [], None
+    history, timing, unfinished, name = [], [], None, f"{type(model).__name__} epoch"
     points = creation.randn(64 if data.is_images else 2000, model.latent_dim)
     if path.exists():
         checkpoint = restore(training, path)
@@ -237,7 +240,8 @@ def fit(training, data, out, epochs, batch_size, progress=True):
               "optimizers": [optimizer.state_dict() for optimizer in training.optimizers],
               "generator": generator, "history": history, "unfinished": unfinished}, path)
 
-    with held_interrupt() as interrupted:
+    # Numbers that are none are told by `check_finite`, so NumPy need not warn of them.
+    with held_interrupt() as interrupted, np.errstate(all="ignore"):
         for epoch in range(len(history) + 1, epochs + 1):
             begin, before, figures = time.perf_counter(), 0.0, []
             generator = backend.generator.bit_generator.state
@@ -247,7 +251,7 @@ def fit(training, data, out, epochs, batch_size, progress=True):
                 backend.generator.bit_generator.state = unfinished["generator"]
                 unfinished = None
             model.train()
-            bar = tqdm(itertools.islice(batches, len(figures), None), f"epoch {epoch}/{epochs}",
+            bar = tqdm(itertools.islice(batches, len(figures), None), f"{name} {epoch}/{epochs}",
                        len(train), initial=len(figures), disable=not progress, mininterval=0.2)
             with bar:
                 for x in bar:
@@ -262,7 +266,7 @@ def fit(training, data, out, epochs, batch_size, progress=True):
                         raise KeyboardInterrupt(place)
                     if len(figures) % 20 == 0:
                         recent = average(figures[-20:])
-                        bar.set_postfix({name: f"{value:.4g}" for name, value in recent.items()})
+                        bar.set_postfix({key: f"{value:.4g}" for key, value in recent.items()})
             seconds = before + time.perf_counter() - begin
             model.eval()
             measured = average([{"size": len(x), **training.evaluate(x)} for x in test])
@@ -275,8 +279,8 @@ def fit(training, data, out, epochs, batch_size, progress=True):
             write_csv(out / "history.csv", history)
             write_checkpoint(backend.generator.bit_generator.state)
             if progress:
-                row = ", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()
-                                if name not in ("epoch", "step"))
+                row = ", ".join(f"{key} {value:.4g}" for key, value in history[-1].items()
+                                if key not in ("epoch", "step"))
                 tqdm.write(f"epoch {epoch}: {row} ({seconds:.0f} s)")
             if interrupted:
                 raise KeyboardInterrupt(f"epoch {epoch}")

@@ -28,7 +28,10 @@ def item(self):
 
 
 def numpy(self):
-    """The values as a NumPy array. On the host it shares the tensor's memory."""
+    """The values as a NumPy array. On the host it shares the tensor's memory.
+
+    What is written into it, or into `data`, goes unnoticed: a backward may then be wrong.
+    """
     if self.requires_grad:
         raise RuntimeError("this tensor is part of a graph; call detach() before numpy()")
     return backend.to_device(self.data, "cpu")
