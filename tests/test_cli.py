@@ -197,7 +197,7 @@ def test_resume_keeps_what_was_configured(copy, command):
 
 
 def test_resume_without_a_run_starts_afresh_and_says_so(here, command):
-    (here / "empty").mkdir()
+    (here / "empty" / "samples").mkdir(parents=True)         # stopped before it wrote its config
     for folder in ("new", "empty"):
         status, said, _ = command("train", "vae", "--data", "ring", "--epochs", "1",
                                   "--resume", folder)

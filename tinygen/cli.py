@@ -235,7 +235,7 @@ def train_model(args):
             print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
         run_to_end(out, config, data)
     else:
-        if args.resume and any(pathlib.Path(args.resume).glob("*")):
+        if args.resume and {p.name for p in pathlib.Path(args.resume).glob("*")} - train.BEGUN:
             train.read_config(args.resume)       # says that this folder holds something else
         elif args.resume:
             print(f"{args.resume} holds no run yet, so this starts afresh.")

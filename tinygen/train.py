@@ -89,6 +89,9 @@ def checksum(data):
     return digest.hexdigest()
 
 
+BEGUN = {"samples", "config.json.part"}      # what is there before the config is
+
+
 def start_run(out, config):
     """Make a new run's folder and write its config. A folder with a run in it is left alone."""
     out = pathlib.Path(out)
