@@ -215,7 +215,7 @@ def compare(args):
 def train_model(args):
     if args.model == "vae" and args.loss != "non-saturating":
         raise InputError("--loss is about a GAN's generator, and a VAE has none; leave it out")
-    if args.resume and (pathlib.Path(args.resume) / "config.json").exists():
+    if args.resume and {p.name for p in pathlib.Path(args.resume).glob("*")} - train.BEGUN:
         out, config = pathlib.Path(args.resume), train.read_config(args.resume)
         if args.model != config["model"]:
             raise InputError(f"{out} is the run of a {config['model']}; "
@@ -235,9 +235,7 @@ def train_model(args):
             print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
         run_to_end(out, config, data)
     else:
-        if args.resume and {p.name for p in pathlib.Path(args.resume).glob("*")} - train.BEGUN:
-            train.read_config(args.resume)       # says that this folder holds something else
-        elif args.resume:
+        if args.resume:
             print(f"{args.resume} holds no run yet, so this starts afresh.")
         backend.manual_seed(args.seed)
         data = load_data(args.data, args.quick)
@@ -307,8 +305,7 @@ def evaluate(args):
         if n < 4:
             raise InputError(f"there are {n} images to compare, and recall needs 4 "
                              "or more; pass a larger -n, or use more data")
-    samples = metrics.draw(training, n)
-    if image:
+        samples = metrics.draw(training, n)
         real = data.train[backend.generator.permutation(len(data.train))[:n]]
         classifier = metrics.load_classifier()
         found, floor = [metrics.image_figures(classifier, images, data.test[:n])
@@ -316,6 +313,7 @@ def evaluate(args):
         what = f"{n} test images, by the features of the digit classifier"
     else:
         draw, modes, sigma = datasets.MODES[name]
+        samples = metrics.draw(training, n)
         found, floor = [metrics.point_figures(points, modes(), sigma)
                         for points in (samples, draw(n))]
         what = f"the modes of {name}"

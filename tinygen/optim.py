@@ -142,8 +142,7 @@ class Adagrad(Optimizer):
 
     names = ("sum",)
 
-    def __init__(self, params, lr=1e-2, lr_decay=0.0, weight_decay=0.0, *,
-                 eps=1e-10):
+    def __init__(self, params, lr=1e-2, lr_decay=0.0, weight_decay=0.0, *, eps=1e-10):
         super().__init__(params, lr, weight_decay)
         self.lr_decay, self.eps = lr_decay, eps
 

@@ -114,13 +114,15 @@ def closer(vae, gan, floor):
               ((vae, "the VAE"), (gan, "the GAN"), (floor, "training images"))]
     doubt = ("" if floor["mean confidence"] > 0.9 else " Trust this less: it knows digits, and its "
              f"mean confidence on training images is only {floor['mean confidence']:.2f}.")
-    early = ["Neither model draws convincing images yet, see precision: train longer before you "
-             "choose, whatever follows."]
-    return early * (max(vae["precision"], gan["precision"]) < 0.5 * floor["precision"]) + [
-            f"Judged by the features of a classifier of digits, {said}: the Frechet distances are "
-            f"{a:.0f} (VAE) and {b:.0f} (GAN), where training images have {least:.0f}." + doubt,
-            "The share of samples that look real (precision) and of real images that the samples "
-            f"reach (recall): {', '.join(shares)}."]
+    sentences = [f"Judged by the features of a classifier of digits, {said}: the Frechet distances "
+                 f"are {a:.0f} (VAE) and {b:.0f} (GAN), where training images have {least:.0f}."
+                 + doubt,
+                 "The share of samples that look real (precision) and of real images that the "
+                 f"samples reach (recall): {', '.join(shares)}."]
+    if max(vae["precision"], gan["precision"]) < 0.5 * floor["precision"]:
+        sentences.insert(0, "Neither model draws convincing images yet, see precision: train "
+                         "longer before you choose, whatever follows.")
+    return sentences
 
 
 def count(module):
