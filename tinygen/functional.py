@@ -207,7 +207,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
                              f"but x has shape {x.shape}")
         for moment in (running_mean, running_var):
             if isinstance(moment, Tensor):
-                moment.version[0] += 1
+                moment.changed()
         running = None if running_mean is None else (raw(running_mean), raw(running_var))
         return normalise_batch(x, weight, bias, running, momentum, eps)
     shape = (1, -1) + (1,) * (x.ndim - 2)

@@ -57,7 +57,7 @@ class Optimizer:
                 zeros = array_module(p.data).zeros_like
                 state.update({"step": 0}, **{name: zeros(p.data) for name in self.names})
             state["step"] += 1
-            p.version[0] += 1
+            p.changed()
             kept = [state[name] for name in self.names]
             if any([a.dtype != p.data.dtype or type(a) is not type(p.data) for a in kept]):
                 kept = [beside(p, a) for a in kept]      # the model has been converted since

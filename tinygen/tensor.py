@@ -14,13 +14,14 @@ rule is recorded too and can be differentiated again.
 import contextlib
 import functools
 import itertools
+import operator
 
 import numpy as np
 
 from . import backend
 
 OPS = []              # every primitive that @op decorated: the gradient checks walk this list
-_serial = itertools.count()
+_clock = itertools.count(1)   # every node and every change in place takes the next number
 _recording = True     # False inside no_grad()
 
 
@@ -29,7 +30,7 @@ class Tensor:
 
     `data` is the raw array and `grad` a Tensor or None. `node` is the operation that made this
     tensor, None for a leaf (a parameter or a constant). `version` is a list of one number, shared
-    by all tensors on the same memory, that counts changes made in place.
+    by all tensors on the same memory: when it was last changed in place.
     """
 
     __slots__ = ("data", "grad", "requires_grad", "node", "version", "__weakref__")
@@ -45,6 +46,10 @@ class Tensor:
     shape = property(lambda self: self.data.shape)
     ndim = property(lambda self: self.data.ndim)
     dtype = property(lambda self: self.data.dtype)
+
+    def changed(self):
+        """Note that the memory of this tensor has just been changed in place."""
+        self.version[0] = next(_clock)
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False):
         """Add d(self)/d(leaf), times `gradient`, to the `grad` of every leaf that wants one."""
@@ -67,17 +72,16 @@ class Node:
     decided now, so a network frozen for this step stays frozen in this graph. `parents` lists, for
     each wanted argument i, (i, the node that made it, or the leaf itself). `out` is the raw output
     (not the Tensor, which would be a reference cycle), `kept` what the body kept for its rules,
-    `cells` the versions of the memory that the rules may read (of each argument and of the output),
-    and `versions` their numbers now.
+    `cells` the versions of the memory that the rules may read (of each argument and of the output).
+    Changes in place are on the same clock as `serial`, so a later one was made after this node.
     """
 
-    __slots__ = ("serial", "op", "args", "options", "parents", "out", "kept", "cells", "versions")
+    __slots__ = ("serial", "op", "args", "options", "parents", "out", "kept", "cells")
 
     def __init__(self, op, args, options, parents, out, kept, cells):
-        self.serial = next(_serial)
+        self.serial = next(_clock)
         self.op, self.args, self.options, self.parents = op, args, options, parents
         self.out, self.kept, self.cells = out, kept, cells
-        self.versions = [cell[0] for cell in cells]
 
     def release(self):
         self.args = self.options = self.out = self.kept = self.cells = None
@@ -107,21 +111,25 @@ def op(*rules, rest=None, share=None):
                 return body(*args, **options)[0] if share else body(*args, **options)
             arrays, cells, parents, dtype, alike = [], [], [], None, True
             for i, a in enumerate(args):
-                cells.append(a.version if isinstance(a, Tensor) else [0])
                 if isinstance(a, Tensor):
+                    cells.append(a.version)
                     if a.requires_grad:
                         parents.append((i, a.node or a))
                     a = a.data
-                    alike = alike and (dtype is None or a.dtype is dtype)
-                    dtype = dtype or a.dtype
-                elif hasattr(a, "dtype"):
-                    alike = False
+                    if dtype is None:
+                        dtype = a.dtype
+                    elif a.dtype is not dtype:
+                        alike = False
+                else:
+                    cells.append([0])
+                    if hasattr(a, "dtype"):
+                        alike = False
                 arrays.append(a)
             if not alike or options or dtype.kind != "f":
                 arrays, options, dtype = _same_dtype(primitive, args, options)
             out = primitive.body(*arrays, **options)
             out, kept = out if share else (out, None)
-            if dtype is not None and out.dtype is backend.float64 and dtype is not backend.float64:
+            if out.dtype is not dtype and dtype is not None and out.dtype is backend.float64:
                 out = out.astype(dtype)
             version = cells[0] if _is_view(out, arrays[0]) else [0]
             if not (_recording and parents):
@@ -209,7 +217,7 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
             if node.args is None:
                 raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this "
                                    "graph; pass retain_graph=True there to walk it twice")
-            if [cell[0] for cell in node.cells] != node.versions:
+            if [cell for cell in node.cells if cell[0] > node.serial]:
                 raise RuntimeError(
                     f"{node.op.__name__}: {_changed(node)} was changed in place after it was used "
                     "(by an optimiser step, load_state_dict or item assignment), so the gradient "
@@ -247,7 +255,7 @@ def argument_name(op, i):
 
 def _changed(node):
     """What was changed in place since `node` was recorded, by name and shape."""
-    i = [cell[0] == number for cell, number in zip(node.cells, node.versions)].index(False)
+    i = [cell[0] > node.serial for cell in node.cells].index(True)
     name = argument_name(node.op, i) if i < len(node.args) else "the result"
     return f"{name} of shape {[*node.args, node.out][i].shape}"
 
@@ -269,13 +277,13 @@ def _first_gradient(output, g, create_graph):
 
 def _reachable(start):
     """All nodes that `start` depends on, oldest first."""
-    seen, todo = set(), start
+    seen, todo = set(start), start
     while todo:
-        node = todo.pop()
-        if node not in seen:
-            seen.add(node)
-            todo += [parent for _, parent in node.parents if isinstance(parent, Node)]
-    return sorted(seen, key=lambda node: node.serial)
+        for _, parent in todo.pop().parents:
+            if isinstance(parent, Node) and parent not in seen:
+                seen.add(parent)
+                todo.append(parent)
+    return sorted(seen, key=operator.attrgetter("serial"))
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,

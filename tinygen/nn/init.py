@@ -15,7 +15,7 @@ from .. import backend
 def fill(tensor, values):
     """Put host values into a tensor, wherever it lives."""
     tensor.data[...] = backend.to_device(np.asarray(values, tensor.dtype), tensor.device)
-    tensor.version[0] += 1
+    tensor.changed()
     return tensor
 
 

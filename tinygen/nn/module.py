@@ -102,7 +102,7 @@ class Module:
                                  f"but {own[name].shape} in {type(self).__name__}")
         for name, value in found.items():
             own[name].data[...] = backend.to_device(value, own[name].device)
-            own[name].version[0] += 1
+            own[name].changed()
         return missing, unexpected
 
     def train(self, mode=True):
@@ -130,7 +130,7 @@ class Module:
         for t in {id(t): t for _, t in self.named_tensors([Parameter, Buffer])}.values():
             if target in ("cpu", "cuda") or t.dtype.kind == "f":
                 t.data = t.detach().to(target).data
-                t.version[0] += 1
+                t.changed()
                 t.grad = None if t.grad is None else t.grad.detach().to(target)
         return self
 

@@ -61,7 +61,7 @@ def setitem(self, index, value):
         instead = "use .detach().clone()" if from_graph else "do it under no_grad()"
         raise RuntimeError(f"item assignment would change {what} in place; {instead}")
     self.data[raw(index)] = raw(value)
-    self.version[0] += 1
+    self.changed()
 
 
 def length(self):
