@@ -565,7 +565,10 @@ def test_the_checksum_is_of_all_examples_and_their_shape_and_dtype():
 
 @pytest.mark.parametrize("said, expected", [({}, None), ({"OMP_NUM_THREADS": "3"}, 3),
                                             ({"OMP_NUM_THREADS": "3,2"}, 3),
-                                            ({"OPENBLAS_NUM_THREADS": "2"}, 2)])
+                                            ({"OPENBLAS_NUM_THREADS": "2"}, 2),
+                                            ({"OPENBLAS_NUM_THREADS": "many"}, None),
+                                            ({"OPENBLAS_NUM_THREADS": "0",
+                                              "OMP_NUM_THREADS": "4"}, 4)])
 def test_threads(monkeypatch, said, expected):
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)

@@ -72,12 +72,13 @@ def defaults(model, data, architecture=None, latent_dim=None, lr=None, loss="non
 def environment():
     """What a result depends on besides the arguments and the data, as far as we can ask."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or cores
+    said = [os.environ.get(f"{name}_NUM_THREADS", "").split(",")[0] for name in ("OPENBLAS", "OMP")]
+    threads = [int(number) for number in said if number.isdecimal() and int(number)] or [cores]
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     versions = {"tinygen": __version__, "python": platform.python_version(),
                 "numpy": np.__version__, "blas": f"{blas.get('name')} {blas.get('version')}"}
     return {"versions": versions, "machine": platform.machine(), "device": backend.default_device,
-            "threads": int(str(threads).split(",")[0])}
+            "threads": threads[0]}
 
 
 def checksum(data):
