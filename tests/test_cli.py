@@ -408,6 +408,7 @@ def test_compare_leaves_a_report(here, command):
     before = contents("both")
     status, said, error = command("compare", "--data", "../tiny", "--out", "both")
     assert (status, said) == (2, "") and "both already holds a comparison" in error
+    assert "--resume both" in error
     assert contents("both") == before
 
 
@@ -419,6 +420,44 @@ def test_a_quick_comparison_says_so(here, command, monkeypatch):
         "Quick run: only 18 of the training images were used.", "advice",
         "The report is runs/compare/report.html: open it in a browser."]
     assert len(rows("runs/compare/vae/history.csv")) == 1
+
+
+@pytest.mark.parametrize("module, name, when, kept", [
+    (vae.VAETraining, "step", 4, "both/vae holds its last checkpoint"),
+    (gan.GANTraining, "step", 1, "both/gan holds no checkpoint yet"),
+    (report, "write", 0, "both holds both models, but no report yet")])
+def test_an_interrupted_comparison_goes_on(here, command, monkeypatch, module, name, when, kept):
+    given = ["compare", "--data", "../tiny", "--batch-size", "8", "--epochs", "2", "--seed", "3"]
+    assert command(*given, "--out", "whole")[0] == 0
+    function, count = getattr(module, name), iter(range(100))
+
+    def interrupted(*args):
+        if next(count) == when:
+            raise KeyboardInterrupt
+        return function(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, interrupted)
+        status, _, error = command(*given, "--out", "both")
+    last = error.splitlines()[-1]
+    assert status == 130 and last == (f"tinygen compare: stopped; {kept}; "
+                                      "go on with: tinygen compare --resume both")
+    assert one_sentence(command(*given, "--out", "both"), "both already holds a comparison",
+                        "--resume both")
+    assert one_sentence(command("compare", "--resume", "both", "--seed", "4"), "--seed is 4")
+    assert command("compare", "--resume", "both")[0] == 0
+    whole, both = contents("whole"), contents("both")
+    assert set(whole) == set(both)
+    for name in whole:
+        if not name.endswith((".json", "timing.csv", ".html")):      # what holds paths or times
+            assert whole[name] == both[name], name
+
+
+def test_resume_without_a_comparison_starts_afresh_and_says_so(here, command):
+    status, said, _ = command("compare", "--data", "../tiny", "--epochs", "1", "--resume", "both")
+    assert status == 0 and said.startswith("both holds no comparison yet, so this starts afresh.")
+    status, said, _ = command("compare", "--resume", "both", "--epochs", "2")      # a larger one
+    assert status == 0 and len(rows("both/vae/history.csv")) == 2
 
 
 def test_check_prints_a_table(here, command):

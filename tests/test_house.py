@@ -19,7 +19,7 @@ FLOORS = [
     ["functional", "gradcheck", "dataloader", "anomaly"],
     ["distributions", "nn", "optim", "datasets", "serialization"],
     ["vae", "gan", "metrics", "inpaint", "plots"],
-    ["train", "report", "checks", "lessons"],
+    ["train", "report", "checks", "lessons", "arguments"],
     ["cli", "__main__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

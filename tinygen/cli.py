@@ -1,131 +1,13 @@
 """Floor 7: the command line. Bad input ends in a sentence and status 2, a bug in its traceback."""
 
-import argparse
 import dataclasses
 import pathlib
 import sys
 
-from . import __version__, backend, datasets, inpaint, lessons, metrics, plots, train
+from . import backend, datasets, inpaint, lessons, metrics, plots, train
+from .arguments import QUICK, Parser, parser
 from .backend import InputError
 from .creation import tensor
-
-QUICK = 6000     # training images of --quick; a sixth as many test images
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one sentence."""
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def number(kind, low, name):
-    """A type for argparse: a number of `low` or more, or above it where it is a float."""
-    def parse(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {name}") from None
-        if not (low <= value < float("inf") if kind is int else low < value < float("inf")):
-            raise argparse.ArgumentTypeError(f"{text} is not {name}")
-        return value
-    return parse
-
-
-positive = number(int, 1, "a whole number of 1 or more")
-seed = number(int, 0, "a whole number of 0 or more")
-rate = number(float, 0, "a number above 0")
-
-
-def parser():
-    top = Parser(prog="tinygen", description="Generative adversarial networks and variational "
-                 "autoencoders from nothing but NumPy.")
-    top.add_argument("--version", action="version", version=f"tinygen {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name, function, description):
-        sub = commands.add_parser(name, help=description, description=description,
-                                  allow_abbrev=False)
-        sub.set_defaults(function=function)
-        if name not in ("lessons", "lesson"):
-            sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu",
-                             help="where to compute: cuda is a GPU, by CuPy (default: cpu)")
-        return sub
-
-    def seed_option(sub):
-        sub.add_argument("--seed", type=seed, default=0,
-                         help="start of all random numbers (default: 0)")
-
-    def training_options(sub, epochs):
-        sub.add_argument("--data", default="mnist", help="mnist, ring, grid, moons, or the path of "
-                         "a folder of IDX files or of images (default: mnist)")
-        sub.add_argument("--epochs", type=positive,
-                         help=f"passes over the training data (default: {epochs})")
-        sub.add_argument("--batch-size", type=positive, help="examples per step "
-                         "(default: VAE 128, GAN 64; 256 for points)")
-        sub.add_argument("--lr", type=rate,
-                         help="learning rate of Adam (default: 1e-3 for a VAE, 2e-4 for a GAN)")
-        seed_option(sub)
-        sub.add_argument("--out", help="folder for the results (default: a new one in runs/)")
-        sub.add_argument("--quick", action="store_true",
-                         help=f"use only {QUICK:,} training and {QUICK // 6:,} test examples, "
-                         "for a first look")
-
-    sub = command("compare", compare, "Train a VAE and a GAN on the same images "
-                  "and write a report that compares them.")
-    training_options(sub, "VAE 3, GAN 2; with --quick VAE 5")
-
-    sub = command("train", train_model, "Train one model.")
-    sub.add_argument("model", choices=["vae", "gan"])
-    training_options(sub, "VAE 10, GAN 4, points 20; with --quick 1")
-    sub.add_argument("--architecture", choices=["dense", "conv"],
-                     help="default: conv for a GAN on images, else dense")
-    sub.add_argument("--latent-dim", type=positive, help="numbers in a latent point z "
-                     "(default: VAE 20, GAN 100; 2 for points)")
-    sub.add_argument("--loss", choices=["non-saturating", "minimax"], default="non-saturating",
-                     help="the generator's loss (GAN only)")
-    sub.add_argument("--resume", metavar="RUN",
-                     help="go on with the run in this folder, as it was configured")
-
-    sub = command("sample", sample, "Draw new examples from a trained model.")
-    sub.add_argument("run", help="the folder of a run")
-    sub.add_argument("-n", type=positive, default=64, help="how many (default: 64)")
-    sub.add_argument("--temperature", type=rate, default=1.0,
-                     help="spread of the latent points (default: 1)")
-    seed_option(sub)
-    sub.add_argument("--out", help="the picture (default: sample.png in the run's folder)")
-
-    sub = command("reconstruct", reconstruct, "Encode and decode test images with a trained VAE.")
-    sub.add_argument("run", help="the folder of a run")
-    sub.add_argument("-n", type=positive, default=10, help="how many (default: 10)")
-    sub.add_argument("--out", help="the picture (default: reconstruct.png in the run's folder)")
-
-    sub = command("evaluate", evaluate, "Say in figures how good a model's samples are.")
-    sub.add_argument("run", help="the folder of a run")
-    sub.add_argument("-n", type=positive, help="how many samples (default: 10000 images, or the "
-                     "2500 points of the published protocol)")
-    seed_option(sub)
-
-    sub = command("inpaint", complete, "Fill in hidden pixels of test images with a trained model.")
-    sub.add_argument("run", help="the folder of a run")
-    sub.add_argument("--mask", choices=inpaint.MASKS, default="left",
-                     help="what is hidden (default: left)")
-    sub.add_argument("-n", type=positive, default=8, help="how many (default: 8)")
-    seed_option(sub)
-    sub.add_argument("--out", help="the picture (default: inpaint.png in the run's folder)")
-
-    sub = command("check", check, "Check every derivative against finite differences, "
-                  "first and second order.")
-    sub.add_argument("names", nargs="*", help="only these operations, layers or losses")
-    sub.add_argument("--cases", type=positive, default=50,
-                     help="random cases an argument (default: 50)")
-    seed_option(sub)
-
-    command("lessons", list_lessons, "List the lessons.")
-    sub = command("lesson", lesson, "Run a lesson.")
-    sub.add_argument("number", help="which, for example 08")
-    sub.add_argument("--fast", action="store_true", help="the short form: seconds, not minutes")
-    return top
 
 
 def load_data(name, quick):
@@ -137,6 +19,12 @@ def load_data(name, quick):
         data, train=data.train[:QUICK], test=data.test[:few],
         train_labels=None if data.train_labels is None else data.train_labels[:QUICK],
         test_labels=None if data.test_labels is None else data.test_labels[:few])
+
+
+def new_data(args):
+    """The data that were asked for, drawn from the start of the random numbers."""
+    backend.manual_seed(args.seed)
+    return load_data(args.data, args.quick)
 
 
 def new_folder(out, name):
@@ -155,8 +43,8 @@ def data_name(args):
     return args.data if args.data in datasets.NAMES else str(pathlib.Path(args.data).resolve())
 
 
-def start(args, model, data, out, epochs, **choices):
-    """Configure a new run, and train it. Returns what a report needs to know of it."""
+def configure(args, model, data, out, epochs, **choices):
+    """Make the folder of a new run. Returns its config."""
     image = data.is_images
     config = {
         **train.defaults(model, data, lr=args.lr, **choices),
@@ -167,47 +55,59 @@ def start(args, model, data, out, epochs, **choices):
         "batch_size": args.batch_size or ((64 if model == "gan" else 128) if image else 256)}
     train.build(config)         # what cannot be built leaves no folder
     train.start_run(out, config)
-    return run_to_end(out, config, data)
+    return config
 
 
-def run_to_end(out, config, data):
+def run_to_end(out, config, data, again):
+    """Train the run in `out`, and return it. The command `again` goes on with it."""
     backend.manual_seed(config["seed"])
     training = train.build(config)
     try:
         history, timing = train.fit(training, data, out, config["epochs"], config["batch_size"])
     except KeyboardInterrupt as place:
-        raise Stopped(out, str(place)) from None
+        kept = "its last checkpoint" if (out / "checkpoint.npz").exists() else "no checkpoint yet"
+        raise Stopped(out, f"all up to {place}" if str(place) else kept, again) from None
     return train.Run(training, config, history, timing)
 
 
 class Stopped(Exception):
-    """Ctrl-C during a training whose folder is `out`, saved up to `place` if that is known."""
+    """Ctrl-C: the folder `out` holds what is `kept`, and the command `again` goes on."""
 
-    def __init__(self, out, place):
-        kept = "its last checkpoint" if (out / "checkpoint.npz").exists() else "no checkpoint yet"
-        kept = f"all up to {place}" if place else kept
-        super().__init__(f"stopped; {out} holds {kept}; go on with: "
-                         f"tinygen train {train.read_config(out)['model']} --resume {out}")
+    def __init__(self, out, kept, again):
+        super().__init__(f"stopped; {out} holds {kept}; go on with: tinygen {again}")
 
 
 def compare(args):
     from . import report
 
-    backend.manual_seed(args.seed)
-    data = load_data(args.data, args.quick)
-    if not data.is_images:
-        raise InputError(f"compare works on images, but {args.data} has points of {data.shape[0]} "
-                         f"numbers; use tinygen train vae --data {args.data} "
-                         f"and tinygen train gan --data {args.data}")
-    out, epochs = new_folder(args.out, "compare"), args.epochs
-    if (out / "report.html").exists():
-        raise InputError(f"{out} already holds a comparison; choose another --out")
-    few = 5 if args.quick else 3                          # a quick epoch has few steps
-    vae = start(args, "vae", data, out / "vae", epochs or few, architecture="conv")
-    gan = start(args, "gan", data, out / "gan", epochs or 2, architecture="conv")
+    out = pathlib.Path(args.resume) if args.resume else new_folder(args.out, "compare")
+    begun = (out / "gan" / "config.json").exists()
+    if begun and not args.resume:
+        raise InputError(f"{out} already holds a comparison; go on with it by --resume {out}, "
+                         "or choose another --out")
+    if begun:
+        configs, (data, _) = zip(*[resume(args, out / model) for model in ("vae", "gan")])
+    else:
+        if args.resume:
+            print(f"{out} holds no comparison yet, so this starts afresh.")
+        data = new_data(args)
+        if not data.is_images:
+            raise InputError(f"compare works on images, but {args.data} has points of "
+                             f"{data.shape[0]} numbers; use tinygen train vae --data {args.data} "
+                             f"and tinygen train gan --data {args.data}")
+        usual = {"vae": 5 if args.quick else 3, "gan": 2}     # a quick epoch has few steps
+        configs = [configure(args, model, data, out / model, args.epochs or epochs,
+                             architecture="conv") for model, epochs in usual.items()]
+    again = f"compare --resume {out}"
+    vae, gan = [run_to_end(out / config["model"], config, data, again) for config in configs]
     note = (f"Quick run: only {len(data.train):,} of the training images were used."
-            if args.quick else "")
-    for sentence in report.write(out, vae, gan, data, note):
+            if vae.config["quick"] else "")
+    backend.manual_seed(vae.config["seed"])      # the same report, wherever it was stopped before
+    try:
+        sentences = report.write(out, vae, gan, data, note)
+    except KeyboardInterrupt:
+        raise Stopped(out, "both models, but no report yet", again) from None
+    for sentence in sentences:
         print(sentence)
     print(f"The report is {out / 'report.html'}: open it in a browser.")
 
@@ -216,37 +116,43 @@ def train_model(args):
     if args.model == "vae" and args.loss != "non-saturating":
         raise InputError("--loss is about a GAN's generator, and a VAE has none; leave it out")
     if args.resume and {p.name for p in pathlib.Path(args.resume).glob("*")} - train.BEGUN:
-        out, config = pathlib.Path(args.resume), train.read_config(args.resume)
-        if args.model != config["model"]:
-            raise InputError(f"{out} is the run of a {config['model']}; "
-                             f"use tinygen train {config['model']} --resume {out}")
-        refuse_changes(args, config)
-        config["epochs"] = args.epochs or config["epochs"]
-        if not (out / "checkpoint.npz").exists():
-            print(f"{out} holds no checkpoint yet, so this starts afresh.")
-        backend.manual_seed(config["seed"])
-        data = load_data(config["data"], config["quick"])
-        train.check_the_same(out, config, data)
-        if (out / "checkpoint.npz").exists():
-            train.load_run(out)              # refuses a damaged one, before anything is written
-        train.write_config(out, config)      # with the new --epochs, which the next --resume reads
+        out, model = pathlib.Path(args.resume), train.read_config(args.resume)["model"]
+        if args.model != model:
+            raise InputError(f"{out} is the run of a {model}; "
+                             f"use tinygen train {model} --resume {out}")
+        config, data = resume(args, out)
         done = len(train.read_timing(out / "timing.csv"))
         if done >= config["epochs"]:
             print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
-        run_to_end(out, config, data)
     else:
         if args.resume:
             print(f"{args.resume} holds no run yet, so this starts afresh.")
-        backend.manual_seed(args.seed)
-        data = load_data(args.data, args.quick)
+        data = new_data(args)
         out = new_folder(args.resume or args.out, f"{args.model}-{pathlib.Path(args.data).name}")
         usual = (10 if args.model == "vae" else 4) if data.is_images else 20
         epochs = args.epochs or (1 if args.quick else usual)
-        start(args, args.model, data, out, epochs,
-              architecture=args.architecture, latent_dim=args.latent_dim,
-              **({"loss": args.loss} if args.model == "gan" else {}))
+        config = configure(args, args.model, data, out, epochs,
+                           architecture=args.architecture, latent_dim=args.latent_dim,
+                           **({"loss": args.loss} if args.model == "gan" else {}))
+    run_to_end(out, config, data, f"train {args.model} --resume {out}")
     print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. "
           f"Draw more with: tinygen sample {out}")
+
+
+def resume(args, out):
+    """(config, data) of the run in the folder `out`, which goes on as it was configured."""
+    config = train.read_config(out)
+    refuse_changes(args, config)
+    config["epochs"] = args.epochs or config["epochs"]
+    if not (out / "checkpoint.npz").exists():
+        print(f"{out} holds no checkpoint yet, so this starts afresh.")
+    backend.manual_seed(config["seed"])
+    data = load_data(config["data"], config["quick"])
+    train.check_the_same(out, config, data)
+    if (out / "checkpoint.npz").exists():
+        train.load_run(out)              # refuses a damaged one, before anything is written
+    train.write_config(out, config)      # with the new --epochs, which the next --resume reads
+    return config, data
 
 
 def refuse_changes(args, config):
@@ -373,6 +279,11 @@ def lesson(args):
     lessons.run(args.number, args.fast)
 
 
+COMMANDS = {"compare": compare, "train": train_model, "sample": sample, "reconstruct": reconstruct,
+            "evaluate": evaluate, "inpaint": complete, "check": check, "lessons": list_lessons,
+            "lesson": lesson}
+
+
 def main(argv=None):
     args, unknown = parser().parse_known_args(argv)
     if unknown:
@@ -380,7 +291,7 @@ def main(argv=None):
     args.words = sys.argv[1:] if argv is None else list(argv)
     try:
         backend.set_default_device(getattr(args, "device", "cpu"))
-        return args.function(args) or 0
+        return COMMANDS[args.command](args) or 0
     except InputError as error:
         print(f"tinygen {args.command}: {error}", file=sys.stderr)
         return 2

@@ -235,6 +235,7 @@ def fit(training, data, out, epochs, batch_size, progress=True):
         timing = read_timing(out / "timing.csv")[:len(history)]
         points = creation.tensor(checkpoint["points"])
         backend.generator.bit_generator.state = checkpoint["generator"]
+        model.eval()                                  # as every epoch leaves it
     train = DataLoader(training.from_data(data.train), batch_size, shuffle=True)
     test = DataLoader(training.from_data(data.test), min(1000, len(data.test)))
 
