@@ -34,10 +34,11 @@ LENGTH = 1_000 if FAST else 10_000                # links of the long chain belo
 #
 # $$\frac{\partial y}{\partial x} = w + \cos(x), \qquad \frac{\partial y}{\partial w} = x.$$
 #
+# ($\partial y / \partial x$ is the derivative with respect to $x$ while $w$ stays as it is.)
 # A program does not see this formula. It computes small steps, one after the other:
 # $a = x w$, then $b = \sin(x)$, then $y = a + b$. For each step alone the derivative is easy. The
 # *chain rule* puts them together: if $x$ changes $a$, and $a$ changes $y$, then their rates
-# multiply; if $x$ acts along two ways, through $a$ and through $b$, then the ways add:
+# multiply; if $x$ acts along two paths, through $a$ and through $b$, then the paths add:
 #
 # $$\frac{\partial y}{\partial x} = \frac{\partial y}{\partial a} \frac{\partial a}{\partial x}
 #   + \frac{\partial y}{\partial b} \frac{\partial b}{\partial x}
@@ -57,7 +58,7 @@ print(f"by hand:   dy/dx = {by_hand[0]:.6f}   dy/dw = {by_hand[1]:.6f}")
 
 # %%
 class Number:
-    """A value, how it was made, and (after `backward`) the derivative of the end by it.
+    """A value, how it was made, and after `backward` the derivative of the end with respect to it.
 
     `parents` is a list of pairs: the number this one was made from, and the rule for it.
     """
@@ -89,7 +90,7 @@ class Number:
         return [seen[serial] for serial in sorted(seen, reverse=True)]
 
     def backward(self):
-        """Walk the history once, and hand each derivative on to the parents."""
+        """Walk the history, and hand each derivative on. Once: a second walk would add to it."""
         self.grad = 1.0                           # dy/dy
         for number in self.history():
             for parent, rule in number.parents:
@@ -112,10 +113,11 @@ for number in y.history()[::-1]:
     print(f"{number.how:7} {number.value:9.6f}  {number.grad:9.6f}")
 
 # %% [markdown]
-# $a$ and $b$ have derivative 1, because $y$ is their sum. $w$ got $g \cdot x = 2$. And $x$ got two
-# contributions, $w = 3$ from the product and $\cos(2) \approx -0.416$ from the sine: together the
-# 2.584 that we found by hand. The whole walk cost about as much as computing $y$, and it gave
-# *every* derivative at once. That is why networks with millions of weights can be trained.
+# $a$ (made by `*`) and $b$ (by `sin`) have derivative 1, because $y$ is their sum. $w$ got
+# $g \cdot x = 2$. And $x$ got two contributions, $w = 3$ from the product and $\cos(2) \approx
+# -0.416$ from the sine: together the 2.584 that we found by hand. The whole walk cost about as much
+# as computing $y$, and it gave *every* derivative at once. That is why networks with millions of
+# weights (the numbers that training changes) can be trained.
 # The method is called reverse-mode differentiation (Linnainmaa 1970); the history that it walks is
 # often called the *tape*.
 #
@@ -124,10 +126,11 @@ for number in y.history()[::-1]:
 # `Tensor` is our `Number` for whole arrays. Its `node` holds the parents, each operation has one
 # rule per argument, and `_walk` in `tensor.py` is our `backward`. The rules stand directly above
 # the operations in `tinygen/ops/elementwise.py`; look up `mul` and `sin`, and you find ours again.
+# `requires_grad` says that we want a derivative; `float64` has twice the digits of the default.
 
 # %%
-tx, tw = tg.tensor(X, dtype="float64"), tg.tensor(W, dtype="float64")
-tx.requires_grad_(), tw.requires_grad_()
+tx = tg.tensor(X, dtype="float64", requires_grad=True)
+tw = tg.tensor(W, dtype="float64", requires_grad=True)
 ty = tx * tw + tg.sin(tx)
 ty.backward()
 print(f"tinygen:   dy/dx = {tx.grad.item():.6f}   dy/dw = {tw.grad.item():.6f}")
@@ -137,8 +140,8 @@ print("last operation:", ty.node.op.__name__, "  its parents:",
 # %% [markdown]
 # ## A long chain
 #
-# Both walks are loops, not functions that call themselves. Why does that matter? Python allows
-# about 1,000 calls inside each other, and a training can easily record more steps than that.
+# Our walk and tinygen's are loops, not functions that call themselves. Why does that matter?
+# Python allows about 1,000 calls inside each other, and a training can easily record more steps.
 
 # %%
 one = Number(1.0, "start")
@@ -152,7 +155,7 @@ print(f"1 + 1 + ... + 1 with {LENGTH:,} additions: {end.value:,.0f}, "
 # %% [markdown]
 # ## Break it
 #
-# The most frequent mistake in a tape is one character: `=` where `+=` belongs. Then a number that
+# A classic mistake in a tape is one character: `=` where `+=` belongs. Then a number that
 # was used twice keeps only the contribution that came last. Nothing crashes, and every formula
 # that uses each number once is still right.
 
@@ -166,7 +169,7 @@ def overwriting_backward(end):
 
 bx, bw = Number(X, "x"), Number(W, "w")
 overwriting_backward(bx * bw + bx.sin())
-print(f"with `=`:  dy/dx = {bx.grad:.6f}   dy/dw = {bw.grad:.6f}   (the way through sin is lost)")
+print(f"with `=`:  dy/dx = {bx.grad:.6f}   dy/dw = {bw.grad:.6f}   (the path through sin is lost)")
 
 # %% [markdown]
 # Do it yourself: put what stands behind `to break it` in its line, run the lesson again, and see
@@ -192,10 +195,10 @@ for number in y.history():
 graph.set(xlim=(-0.6, 3.8), ylim=(-0.4, 2.2), title="values forward, derivatives back")
 graph.axis("off")
 t = np.linspace(0, 4, 200)
-curve.plot(t, t * W + np.sin(t), color=COLOURS[0], label="y = 3 x + sin(x)")
+curve.plot(t, t * W + np.sin(t), color=COLOURS[0], label=f"y = {W:g} x + sin(x)")
 curve.plot(t, y.value + x.grad * (t - X), "--", color=COLOURS[1], label=f"slope {x.grad:.3f}")
 curve.plot(X, y.value, "o", color=COLOURS[1])
-curve.set(xlabel="x", ylabel="y", title="the slope at x = 2")
+curve.set(xlabel="x", ylabel="y", title=f"the slope at x = {X:.4g}")
 curve.legend()
 figure.savefig(FIGURES / "01_a_number_that_remembers.png", dpi=100)
 print("figure:", FIGURES / "01_a_number_that_remembers.png")
@@ -208,13 +211,13 @@ print("figure:", FIGURES / "01_a_number_that_remembers.png")
 # 2. Write the two rules of a division, and `backward` from memory:
 #    `python lessons/exercises/01_a_number_that_remembers.py` grades you.
 # 3. Explain: with `=` in place of `+=`, $\partial y / \partial w$ stays right. Why? Find an
-#    expression in which the *leaves* are used once each, and it is still wrong.
+#    expression in which the *leaves* are used once each, whose derivatives are still wrong.
 
 # %%
 square = Number(5.0, "s")
 (square * square).backward()
 checks = [
-    (abs(x.grad - by_hand[0]) < 1e-12, "x gets what both of its ways contribute"),
+    (abs(x.grad - by_hand[0]) < 1e-12, "x gets what both of its paths contribute"),
     (abs(w.grad - by_hand[1]) < 1e-12, "w gets x, the other factor of the product"),
     (abs(tx.grad.item() - x.grad) < 1e-12, "tinygen and the tape of this lesson agree"),
     (square.grad == 10.0, "the derivative of s * s is 2 s: the same parent twice counts twice"),

@@ -3,7 +3,7 @@
 #
 # **Question.** How do I know that a derivative is right?
 #
-# **Know first.** Lesson 01.
+# **Know first.** Lesson 01; Taylor's series to its third term; the normal distribution.
 #
 # **Read beside.** `tinygen/gradcheck.py`; `tinygen/ops/elementwise.py` for the rules it judges.
 #
@@ -88,7 +88,7 @@ def measured_errors(difference, dtype):
 figure = Figure(figsize=(7.5, 4.8), layout="constrained")
 axes, ratios = figure.subplots(), []              # of the measured best step to that in theory
 print("                    best step: theory  measured  error there")
-for dtype, colour in (("float32", COLOURS[1]), ("float64", COLOURS[0])):
+for dtype, colour in ("float32", COLOURS[1]), ("float64", COLOURS[0]):
     for difference, power, line in ((one_sided, 1 / 2, "--"), (central, 1 / 3, "-")):
         steps, errors = measured_errors(difference, dtype)
         theory, i = float(np.finfo(dtype).eps) ** power, errors.argmin()
@@ -109,7 +109,7 @@ print("figure:", FIGURES / "02_do_not_trust_check.png")
 # Each curve is a V. Its right arm is truncation, steeper for the central form, and the same in
 # both dtypes: blue covers red. Its left arm is rounding, higher in float32. (Where that is flat,
 # $x + \epsilon$ is rounded to $x$, and the slope found is 0.) At best float32 has about five
-# correct digits, float64 about eleven. Hence: **central, float64, eps = 1e-6.**
+# correct digits, float64 eleven. Hence: **central, float64, and near the best step, eps = 1e-6.**
 #
 # ## A kink between the two points
 #
@@ -125,17 +125,18 @@ for place in (-2, -0.5, 0, 0.3, 2):
 
 # %% [markdown]
 # relu at $0.3\, \epsilon$: $1.3\, \epsilon / (2 \epsilon) = 0.65$, a mixture of its slopes 0 and 1.
-# **The rule is right, and the judge is wrong.** A smaller step tells: it leaves the kink behind
-# (unless $x$ is on it), but a wrong rule stays wrong. Better: keep points clear of all kinks.
+# **The rule is right, and the judge is wrong.** (At 0 itself is no slope; the 0 is a convention.)
+# A smaller step leaves the kink behind; a wrong rule stays wrong. Better: keep clear of all kinks.
 #
 # ## The naive version: a gradient check in a dozen lines
 #
 # A function with many inputs and results has a table of slopes, its *Jacobian*. Finite differences
 # give row $i$: how all results move with input $i$. A rule, which gets $g$ and answers for all
-# inputs, gives column $j$: let $g$ be 1 for result $j$ and 0 for the others. The case: *softmax*,
-# $s_i = e^{x_i} / \sum_k e^{x_k}$, makes positive numbers with the sum 1. Its rule is
-# $s_i\, (g_i - \sum_j g_j s_j)$. We plant a mistake, $g_i s_i (1 - s_i)$, which forgets that if one
-# result grows, the others must shrink. What will be wrong in its Jacobian?
+# inputs, gives column $j$: let $g$ be 1 for result $j$, else 0. (If we mixed these up, the running
+# sum would tell.) *Softmax*, $s_i = e^{x_i} / \sum_k e^{x_k}$, makes positive numbers with the sum
+# 1. The slope of $s_j$ by $x_i$ is $s_i (1 - s_i)$ if $j = i$, else $-s_j s_i$. Times $g_j$, added
+# up, that is its rule: $s_i\, (g_i - \sum_j g_j s_j)$. We plant a mistake, $g_i s_i (1 - s_i)$: it
+# forgets that if one result grows, others shrink. What will be wrong in its Jacobian?
 
 # %%
 def numerical(f, x):                              # the Jacobian, (inputs, results), row by row
@@ -143,7 +144,7 @@ def numerical(f, x):                              # the Jacobian, (inputs, resul
 
 
 def naive_gradcheck(f, rule, x):
-    """Whether a rule is right, to `TOLERANCE` or to three digits; and its Jacobian, by columns."""
+    """Whether a rule is right, to `TOLERANCE` and a thousandth; and its Jacobian, by columns."""
     numeric, out = numerical(f, x), f(x)
     analytic = np.stack([rule(g, out) for g in np.eye(len(out))], axis=1)
     right = np.abs(analytic - numeric) <= TOLERANCE + 1e-3 * np.abs(numeric)
@@ -156,9 +157,10 @@ def softmax(x):
 
 start, found = np.array([0.5, -1.0, 2.0]), {}
 print("finite differences:", numerical(softmax, start).round(3), sep="\n")
-for name, rule in (("right", lambda g, out: out * (g - (g * out).sum())),
-                   ("planted", lambda g, out: g * out * (1 - out))):
-    found[name], jacobian = naive_gradcheck(softmax, rule, start)
+for name, f, rule in [("right", softmax, lambda g, out: out * (g - (g * out).sum())),
+                      ("planted", softmax, lambda g, out: g * out * (1 - out)),
+                      ("running sum's", np.cumsum, lambda g, out: g[::-1].cumsum()[::-1])]:
+    found[name], jacobian = naive_gradcheck(f, rule, start)
     print(f"{name} rule, passes: {found[name]}", jacobian.round(3), sep="\n")
 
 # %% [markdown]
@@ -167,16 +169,15 @@ for name, rule in (("right", lambda g, out: out * (g - (g * out).sum())),
 # ## One random direction
 #
 # With a million inputs, nobody waits for a million pairs of evaluations. Instead walk along one
-# random direction $d$, all inputs at once: *one* pair. For the gradient $G$ the slope there must
-# be $\sum_i G_i d_i$. If $G$ is wrong by $e$, this is off by $\sum_i e_i d_i$; for normal random
-# $d$ a normal number with standard deviation $|e|$. How often is it below the tolerance, when
+# random direction $d$, all inputs at once: *one* pair. With the *gradient* $G$, all the slopes, it
+# must give $\sum_i G_i d_i$. If $G$ is wrong by $e$, this is off by $\sum_i e_i d_i$: for normal
+# random $d$ a normal number with standard deviation $|e|$. How often is it below the tolerance, if
 # $|e|$ is 1, 10 or 100 tolerances? (Within one standard deviation lie 68.3 % of normal numbers.)
 
 # %%
 x = rng.standard_normal(1_000)                    # of f, the sum of x^3 / 3, whose gradient is x^2
-directions = rng.standard_normal((TRIES, 1_000))
+directions, missed = rng.standard_normal((TRIES, 1_000)), {}
 measured = np.array([central(lambda x: (x ** 3).sum() / 3, x, EPS, d) for d in directions])
-missed = {}
 print("one entry wrong by    missed  theory")
 for size, theory in ((1, 0.683), (10, 0.080), (100, 0.008)):
     wrong = x ** 2 + size * TOLERANCE * (np.arange(1_000) == 0)
@@ -184,14 +185,14 @@ for size, theory in ((1, 0.683), (10, 0.080), (100, 0.008)):
     print(f"{size:5} x tolerance {missed[size]:11.1%} {theory:7.1%}")
 
 # %% [markdown]
-# A mistake of 100 tolerances escapes one direction in 125, and two directions one time in 16,000.
-# (But be random: a direction of ones never sees two entries swapped.) So: the whole Jacobian for
+# A mistake of 100 tolerances escapes one direction in 125, and two one time in 16,000. (But a
+# direction of ones never sees two entries swapped: take random ones.) So: the whole Jacobian for
 # small things, since it names the wrong entry; a few random directions for large ones.
 #
 # ## In tinygen
 #
-# `gradcheck` is our naive version for float64 Tensors of any shape. `gradgradcheck` checks second
-# derivatives: rules are made of tinygen's own operations, so they can be differentiated, too.
+# `gradcheck` is our naive version for float64 Tensors of any shape. `gradgradcheck` checks order 2:
+# rules are made of tinygen's own operations, so they can be differentiated too, by $x$ and by $g$.
 
 # %%
 tx, rows = tg.tensor(start, requires_grad=True), run(["relu", "softmax"], CASES, progress=False)
@@ -200,13 +201,12 @@ gap = np.abs(theirs - numerical(softmax, start)).max()
 print(f"its Jacobian and ours differ by at most {gap:.0e}", table(rows), sep="\n")
 
 # %% [markdown]
-# `tinygen check` prints this table for every operation, layer and loss, in about a minute.
+# `tinygen check` prints this for all operations, layers and *losses* (what training makes small).
 #
 # ## Break it
 #
 # Three wrong rules, as tinygen writes them: our planted one; one with 2 where 3 belongs; one where
-# `raw` takes the number out of its Tensor, so that $3 x^2$ is right, but counts as a constant
-# when the rule itself is differentiated. Which check finds which?
+# `raw` takes $x$ out of its Tensor: $3 x^2$ is right, but a constant at order 2. Who finds which?
 
 # %%
 planted = op(lambda g, out, x: g * out * (1 - out))(softmax)
@@ -223,12 +223,12 @@ except GradcheckError as error:
 # %% [markdown]
 # The frozen factor passes first order; the wrong factor passes second order, since the wrong rule
 # was differentiated correctly. And who checks the judge? Put what stands behind `to break it` in
-# its line, and run again. A wrong judge finds fault with everything; fear one that is too mild.
+# its line, and run: this judge refuses right rules too, and is soon found out. Fear a mild one.
 #
 # ## Your turn
 #
-# 1. In `slopes`, measure `lambda x: np.exp(x) + 1e6`, which has the same slope. Predict where the
-#    Vs go, then look (a check complains). What does it mean for a loss with a large constant in it?
+# 1. Let `measured_errors` measure `lambda x: np.exp(x) + 1e6`, which has the same slope. Predict
+#    where the Vs go, then look (a check complains). What of a loss with a large constant in it?
 # 2. Write the gradient by central differences, and the check along one direction:
 #    `python lessons/exercises/02_do_not_trust_check.py` grades you.
 # 3. Explain: `gradcheck(lambda x: x * tg.rand(3, dtype="float64"), tx)` fails, with huge slopes by
@@ -240,7 +240,7 @@ checks = [
     (0.1 < min(ratios) and max(ratios) < 10, "the best steps are where theory puts them"),
     (errors.min() < 1e-9, "the last curve, float64 and central, comes down to nine digits"),
     (abs(central(abs, 0.3 * EPS, EPS) - 0.3) < 1e-6, "across a kink, two slopes are mixed"),
-    (found == {"right": True, "planted": False}, "we tell a right rule from a wrong one"),
+    (list(found.values()) == [True, False, True], "we tell right rules from a wrong one"),
     (abs(missed[1] - 0.683) < 0.1 and missed[100] < 0.05, "directions miss as theory says"),
     (gap < 1e-8 and verdicts == [[False, False], [False, True], [True, False]],
      "tinygen's Jacobian is ours, and only its two checks together find all three mistakes"),

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 03: Broadcasting, matrix products and reductions
 #
-# **Question.** When one bias serves a whole batch, which shape has its gradient, and what is in it?
+# **Question.** When one bias serves a whole batch, what shape has its gradient, and what is in it?
 #
 # **Know first.** Lessons 01 and 02, and how NumPy broadcasts and multiplies matrices.
 #
@@ -35,7 +35,7 @@ rng = np.random.default_rng(0)
 # *Broadcasting* lets arrays of different shapes meet: where one of them has size 1, or lacks a
 # dimension in front, it acts as if it were repeated. Let `x` (2, 3) be a *batch* of two examples,
 # and `b` (3,) a *bias*, which is added to each. Then `x + b` uses each $b_j$ twice, and lesson 01
-# says what follows: a number that acts along several ways gets the sum of what comes back along
+# says what follows: a number that acts along several paths gets the sum of what comes back along
 # them. If the end result $L$ changes with `x + b` at the rates $g$, of shape (2, 3), then with
 # $b_j$ at the rate $g_{0j} + g_{1j}$: **what was repeated is summed**, and a gradient has the shape
 # of what it belongs to. What does `b` get from the $g$ below? And a column (2, 1) in its place?
@@ -74,8 +74,8 @@ print(f"a bias (3,) gets {for_bias.tolist()}, a column (2, 1) gets {for_column.t
 #
 # The way back from `sum_to` is `expand`: each number that was added has rate 1, so it gets all of
 # the gradient of its total. **What was summed is repeated.** In a mean of $n$ numbers each gets
-# $g/n$. A maximum follows its largest number alone: that gets $g$, the others 0. If $k$ numbers
-# tie, they share: $g/k$ each. What will the row 1, 3, 3, 2 get from its maximum, for $g = 1$?
+# $g/n$. A maximum follows its largest number alone: that gets $g$, the others 0. By convention $k$
+# numbers that tie share: $g/k$ each. What will the row 1, 3, 3, 2 get from its maximum, if $g = 1$?
 
 # %%
 def rule_of_max(g, x):
@@ -141,8 +141,8 @@ for name, function, v, rule in table:
     print(f"{name:15} {v.shape!s:7} {errors[-1][0]:23.0e}  {errors[-1][1]:12.0e}")
 
 # %% [markdown]
-# About nine digits by finite differences, all of them by tinygen: the rules of its `add`, `mul` and
-# `_matmul` end in `sum_to` too, though its `sum_to` is one call of NumPy's `sum`.
+# About nine digits by finite differences, all but rounding by tinygen: its `add`, `mul` and
+# `_matmul` have rules that end in `sum_to` too, though that is one call of NumPy's `sum`.
 #
 # ## The gradient of a gradient
 #
@@ -163,7 +163,7 @@ print(f"A^T A:\n{A.T @ A}\nHessian, by our rule, given a Tensor:\n{hessians[1]}"
 # %% [markdown]
 # ## Break it: drop the sum
 #
-# One picture `b` (28, 28) shall be close to eight handwritten threes (8, 28, 28): $L = \frac12
+# One picture `b` (28, 28) should be close to eight handwritten threes (8, 28, 28): $L = \frac12
 # \sum_i |b - x_i|^2$. Broadcasting gives each three a copy of `b`, and copy $i$ gets $b - x_i$. We
 # start with grey and take small steps against the gradient, so that $L$ shrinks (more in lesson
 # 04). The best picture is the mean of the eight. What comes out if we forget `sum_to`?
@@ -197,10 +197,10 @@ except RuntimeError as error:
 
 # %% [markdown]
 # Nothing crashed, and $L$ looks wonderful. But `b` has grown: each three has a picture of its own,
-# which has become that three. It knows eight threes by heart, and is far worse on others. (With
-# `b -= ...` NumPy would have complained.) So tinygen compares each gradient's shape with its
-# argument's: the last line is about an addition whose rules drop the sum. Do it yourself: put what
-# stands behind `to break it` in its line, and run again. Which check complains?
+# which has become that three. It knows eight by heart; against others, each picture with another
+# three, it is worse than the mean. (With `b -= ...` NumPy would have complained.) So tinygen
+# compares each gradient's shape with its argument's: the last line is about an addition that drops
+# the sum. Put what stands behind `to break it` in its line, and run again. Which check complains?
 #
 # ## The picture
 #
@@ -228,8 +228,8 @@ print("figure:", FIGURES / "03_broadcasting_and_products.png")
 # %% [markdown]
 # ## Your turn
 #
-# 1. Set `SIZE` to 0.2, then to 0.3. The second derivative of $L$ by one pixel of `b` is 8 (why?),
-#    so a step multiplies the distance from the mean by $1 - 8 \cdot$ `SIZE`. What do you see?
+# 1. Set `SIZE` to 0.2, then to 0.3 (a check complains), and print a pixel of `b` in each step. The
+#    second derivative of $L$ by it is 8 (why?). So its way to the mean is multiplied by what?
 # 2. Write rules: of a mean over any dimension, of a matrix product of stacks, of a running sum.
 #    `python lessons/exercises/03_broadcasting_and_products.py` grades you.
 # 3. Explain a failure: finite differences give each number of a row 3, 3, 3 the slope 1/2, and

@@ -7,7 +7,7 @@ import math
 
 
 def divide_rules(g, x, y):
-    """The derivatives of the end by x and by y, a pair, where g is its derivative by x / y.
+    """The derivatives of the end with respect to x and y, a pair; g is the one to x / y.
 
     All are plain numbers.
     """
@@ -72,7 +72,10 @@ def checks(answer):
     x = end = Number(1.0)
     for _ in range(5000):
         end = end + x
-    answer.backward(end)
+    try:
+        answer.backward(end)
+    except RecursionError:                        # Python's limit, which a loop does not have
+        x.grad = 0.0
     yield ("a long chain does not meet Python's limit", x.grad == 5001.0,
            "collect the history with a loop and a list of what is still to do, not by recursion")
 

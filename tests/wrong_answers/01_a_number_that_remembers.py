@@ -37,18 +37,17 @@ def in_the_wrong_order(end):
             todo.insert(0, parent)
 
 
-def by_recursion(end, start=True):
-    if start:
-        end.grad = 1.0
+def by_recursion(end):
+    end.grad = 1.0
     seen = {}
 
-    def collect(number, depth):
-        if number.serial not in seen and depth < 900:     # about where Python would give up
+    def collect(number):
+        if number.serial not in seen:
             seen[number.serial] = number
             for parent, _ in number.parents:
-                collect(parent, depth + 1)
+                collect(parent)
 
-    collect(end, 0)
+    collect(end)
     for serial in sorted(seen, reverse=True):
         for parent, rule in seen[serial].parents:
             parent.grad += rule(seen[serial].grad)
