@@ -156,7 +156,7 @@ X = tg.zeros(1, 3, 5, 5)
      lambda: F.conv2d(X, tg.zeros(4, 3, 7, 7))),
     ("conv_transpose2d: x has 3 channels, weight expects 4",
      lambda: F.conv_transpose2d(X, tg.zeros(4, 3, 3, 3))),
-    ("conv_transpose2d: output_padding (2, 2) must be smaller than stride (2, 2)",
+    ("conv_transpose2d: output_padding (2, 2) must be 0 or more, and smaller than stride (2, 2)",
      lambda: F.conv_transpose2d(X, tg.zeros(3, 4, 3, 3), stride=2, output_padding=2)),
     ("conv_transpose2d: 3 input channels do not divide into 2 groups",
      lambda: F.conv_transpose2d(X, tg.zeros(3, 4, 3, 3), groups=2)),

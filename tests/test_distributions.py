@@ -332,3 +332,29 @@ def test_a_class_of_probability_0_is_not_drawn_even_by_the_smallest_uniform_numb
     monkeypatch.setattr(creation, "rand", lambda shape, **options: tg.zeros(*shape))
     with np.errstate(divide="ignore"):
         assert Categorical(tg.tensor([0.0, 0.5, 0.5])).sample().item() == 1
+
+
+def test_a_probability_of_0_has_the_gradient_of_the_others():
+    p = tg.tensor([0.0, 1.0, 3.0], requires_grad=True)
+    Categorical(probs=p).log_prob(tg.tensor(1)).backward()      # log p_1 / (p_0 + p_1 + p_2)
+    np.testing.assert_allclose(p.grad.numpy(), [-0.25, 0.75, -0.25], rtol=1e-6)
+    entropy = Categorical(probs=p.detach()).entropy().item()
+    assert abs(entropy - (0.25 * math.log(4) + 0.75 * math.log(4 / 3))) < 1e-6
+
+
+@pytest.mark.parametrize("words, make", [
+    ("Normal: scale", lambda: Normal(0.0, tg.tensor([math.nan]))),
+    ("Bernoulli: probs", lambda: Bernoulli(tg.tensor([1.5]))),
+    ("Bernoulli: probs", lambda: Bernoulli(tg.tensor([math.nan]))),
+    ("Categorical: probs", lambda: Categorical(tg.tensor([-1.0, 2.0]))),
+    ("Categorical: probs", lambda: Categorical(tg.tensor([[1.0, 2.0], [0.0, 0.0]])))])
+def test_parameters_that_make_no_distribution_are_refused(words, make):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_log_prob_takes_numbers():
+    assert abs(Bernoulli(probs=0.25).log_prob(1).item() - math.log(0.25)) < 1e-6
+    assert abs(Categorical(probs=tg.tensor([1.0, 3.0])).log_prob(1).item() - math.log(0.75)) < 1e-6
+    with pytest.raises(TypeError, match="one_hot"):
+        Categorical(logits=tg.zeros(3)).log_prob(tg.tensor([0.5]))

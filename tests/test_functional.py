@@ -447,3 +447,48 @@ def test_pad_errors_are_sentences(widths, mode):
 def test_an_embedding_has_no_such_row(index):
     with pytest.raises(IndexError, match=f"go from {index} to {index}, but there are 3 rows"):
         F.embedding(tg.tensor([index]), tg.ones(3, 2))
+
+
+@pytest.mark.parametrize("error, words, call", [
+    (TypeError, "embedding: the indices are bool",
+     lambda: F.embedding(tg.tensor([True]), tg.ones(2, 2))),
+    (TypeError, "one_hot: the indices are float32", lambda: F.one_hot(tg.tensor([0.5]), 2)),
+    (TypeError, "mse_loss: input and target are uint8 and uint8; convert", lambda: F.mse_loss(
+        *[tg.tensor(np.array([1, 2], "uint8"))] * 2)),
+    (ValueError, "batch_norm: running_var has shape", lambda: F.batch_norm(
+        tg.zeros(2, 2), tg.zeros(2), tg.ones(3), training=True)),
+    (ValueError, "batch_norm: weight has shape", lambda: F.batch_norm(
+        tg.zeros(2, 2), None, None, tg.ones(1), training=True)),
+    (ValueError, "layer_norm: bias has shape", lambda: F.layer_norm(
+        tg.zeros(2, 2), (2,), None, tg.ones(2, 2))),
+    (ValueError, "max_pool2d: kernel", lambda: F.max_pool2d(tg.ones(1, 1, 4, 4), 0)),
+    (ValueError, "avg_pool2d: kernel", lambda: F.avg_pool2d(tg.ones(1, 1, 4, 4), 2, 0)),
+    (ValueError, "max_pool2d: kernel", lambda: F.max_pool2d(tg.ones(1, 1, 4, 4), 2, padding=-1)),
+    (ValueError, "expected one number, or a", lambda: F.conv2d(
+        tg.ones(1, 1, 3, 3), tg.ones(1, 1, 2, 2), stride=(1, 2, 3))),
+    (ValueError, "output_padding", lambda: F.conv_transpose2d(
+        tg.ones(1, 1, 3, 3), tg.ones(1, 1, 2, 2), output_padding=-1)),
+    (ValueError, "pad: got pad", lambda: F.pad(tg.ones(2, 2), (-1, 0)))])
+def test_what_does_not_fit_is_told(error, words, call):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_batch_norm_leaves_the_running_moments_alone_if_something_does_not_fit():
+    mean = tg.zeros(2)
+    with pytest.raises(ValueError):
+        F.batch_norm(tg.ones(3, 2), mean, tg.ones(3), training=True)
+    assert mean.numpy().tolist() == [0.0, 0.0]
+
+
+def test_targets_and_indices_that_change_before_backward_stay_what_they_were():
+    x, target = tg.zeros(2, 2, requires_grad=True), tg.tensor([0, 0])
+    loss = F.cross_entropy(x, target)
+    target[...] = 1
+    loss.backward()
+    assert_close(x.grad, np.array([[-0.25, 0.25]] * 2))
+    weight, rows = tg.ones(3, 2, requires_grad=True), tg.tensor([0, 0])
+    found = F.embedding(rows, weight).sum()
+    rows[...] = 2
+    found.backward()
+    assert weight.grad.numpy().tolist() == [[2, 2], [0, 0], [0, 0]]

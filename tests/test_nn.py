@@ -761,3 +761,18 @@ DEFAULTS = [
 def test_defaults_are_the_ones_learners_will_meet_in_pytorch(f, expected):
     parameters = inspect.signature(f).parameters.values()
     assert {p.name: p.default for p in parameters if p.default is not p.empty} == expected
+
+
+def test_a_module_hands_named_arguments_to_forward():
+    class Scaled(nn.Module):
+        def forward(self, x, scale=1):
+            return x * scale
+
+    assert Scaled()(tg.ones(1), scale=2).item() == 2.0
+
+
+def test_unflatten_and_dropout_refuse_what_cannot_be():
+    with pytest.raises(IndexError, match="dimension 5 is out of range"):
+        nn.Unflatten(5, (1, 4))(tg.ones(1, 4))
+    with pytest.raises(ValueError, match="Dropout: p is 2.0"):
+        nn.Dropout(2.0)

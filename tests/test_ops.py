@@ -797,3 +797,33 @@ def test_clip_takes_numbers_only():
 def test_max_and_min_without_a_dimension():
     x = leaf(1.0, 3.0, 2.0)
     assert (tg.max(x).item(), tg.min(x).item()) == (x.max().item(), x.min().item()) == (3.0, 1.0)
+
+
+@pytest.mark.parametrize("function", [
+    tg.exp, tg.log1p, tg.sqrt, tg.sin, tg.cos, tg.tanh, tg.sigmoid, F.softplus, F.leaky_relu,
+    F.silu, lambda x: x / x, lambda x: F.softmax(x, 0), lambda x: F.log_softmax(x, 0),
+    lambda x: tg.logsumexp(x, 0), tg.norm, lambda x: x.std()])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "bool"])
+def test_integers_are_computed_in_the_default_dtype(function, dtype):
+    x = np.array([1, 60, 80]).astype(dtype)
+    found, expected = function(tg.tensor(x)), function(tg.tensor(x.astype("float32")))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5)
+
+
+def test_where_makes_a_tensor_of_numbers():
+    condition = tg.tensor([1.0, 0.0]) > 0
+    found = tg.where(condition, 1.0, 0.0)
+    assert isinstance(found, tg.Tensor) and found.dtype == np.float32
+    assert found.numpy().tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("words, call", [
+    ("expand: .*-1 for a dimension", lambda: tg.ones(2).expand(-1, 2)),
+    ("split: the sizes", lambda: tg.split(tg.ones(3), [4, -1])),
+    ("chunk: chunks is 0", lambda: tg.chunk(tg.ones(3), 0)),
+    ("cat: got no tensors", lambda: tg.cat([])), ("cat: got no tensors", lambda: tg.stack([])),
+    ("linear: bias has shape", lambda: F.linear(tg.ones(1, 2), tg.ones(2, 2), tg.ones(1)))])
+def test_shapes_that_do_not_fit_are_told(words, call):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -577,3 +577,11 @@ def test_clipping_keeps_the_dtype_and_takes_a_generator(clip, limit, dtype):
     clip((p for p in ps), limit)
     assert ps[0].grad.dtype == dtype
     assert np.abs(ps[0].grad.data).max() <= 0.5
+
+
+def test_a_gradient_of_another_shape_is_refused_and_nothing_moves():
+    p, q = parameter([1.0, 1.0]), parameter([1.0, 1.0])
+    p.grad, q.grad = tg.ones(2), tg.ones(3)
+    with pytest.raises(ValueError, match=r"shape \(2,\) has a gradient of shape \(3,\)"):
+        optim.SGD([p, q], lr=1.0).step()
+    assert p.data.tolist() == q.data.tolist() == [1.0, 1.0]

@@ -1,7 +1,10 @@
 """The engine: recording, the walk back, memory, versions, dtypes and Python's protocols."""
 
+import copy
 import gc
 import operator
+import pickle
+import threading
 import weakref
 
 import numpy as np
@@ -1181,3 +1184,125 @@ def test_an_index_that_changes_before_backward_stays_what_it_was():
     index[0] = 2
     y.backward()
     assert x.grad.numpy().tolist() == [1.0, 10.0, 0.0]
+
+
+# What changes between forward and backward
+
+def backward_after(change, result, *leaves):
+    """The gradients, if `change` is made before backward."""
+    change()
+    result.backward()
+    return [leaf.grad.numpy().tolist() for leaf in leaves]
+
+
+def test_indices_that_change_before_backward_stay_what_they_were():
+    x, i, j = tg.tensor([1.0, 2.0, 3.0], requires_grad=True), tg.tensor(0), tg.tensor(1)
+
+    def move():
+        i[...], j[...] = 2, 3
+
+    assert backward_after(move, x[i:j].sum(), x) == [[1.0, 0.0, 0.0]]
+    x = tg.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    values, places = x.max(1)
+    assert backward_after(lambda: places.__setitem__(..., 0), values.sum(), x) == [[[0, 0, 1]]]
+    x, at = tg.ones(2, 2, requires_grad=True), tg.tensor([[0], [0]])
+    picked = tg.take_along_dim(x, at, 1)
+    assert backward_after(lambda: at.__setitem__(..., 1), picked.sum(), x) == [[[1, 0], [1, 0]]]
+
+
+def test_with_create_graph_a_constant_that_changes_is_noticed():
+    c, w = tg.tensor([2.0]), tg.tensor([3.0], requires_grad=True)
+    x = tg.tensor([1.0], requires_grad=True)
+    slope, = tg.grad((x * c) * w, x, create_graph=True)
+    slope.sum().backward(retain_graph=True)
+    assert w.grad.item() == 2.0
+    c[...] = 100.0
+    with pytest.raises(RuntimeError, match="changed in place"):
+        slope.sum().backward()
+
+
+def test_a_parameter_shares_the_version_of_the_tensor_that_it_was_made_of():
+    w = tg.tensor([1.0, 2.0])
+    for made in nn.Parameter(w), nn.Buffer(w).detach().requires_grad_():
+        y = (made * made).sum()
+        w[...] = 10.0
+        with pytest.raises(RuntimeError, match="changed in place"):
+            y.backward()
+
+
+def test_a_conversion_that_converts_nothing_changes_nothing():
+    net = nn.Linear(2, 1)
+    y = net(tg.ones(1, 2)).sum()
+    net.float().to("cpu")
+    y.backward()
+    assert net.weight.grad.numpy().tolist() == [[1.0, 1.0]]
+
+
+def test_an_unpickled_model_can_be_trained_whatever_the_clock_says(tmp_path):
+    net = nn.Linear(2, 1)
+    net.weight.version[0] = 10 ** 9          # saved by a process that had done more
+    copied = pickle.loads(pickle.dumps(net))
+    y = copied(tg.ones(1, 2)).sum()
+    y.backward(retain_graph=True)
+    assert copied.weight.grad.numpy().tolist() == [[1.0, 1.0]]
+    with tg.no_grad():
+        copied.weight[...] = 0.0
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+    assert copy.deepcopy(copied.weight).requires_grad
+
+
+def test_a_computed_tensor_cannot_be_copied():
+    y = tg.ones(2, requires_grad=True) * 2
+    for attempt in pickle.dumps, copy.deepcopy:
+        with pytest.raises(RuntimeError, match="detach"):
+            attempt(y)
+    assert copy.deepcopy(y.detach()).numpy().tolist() == [2.0, 2.0]
+
+
+def test_each_thread_has_a_no_grad_of_its_own():
+    inside, leave = threading.Event(), threading.Event()
+
+    def evaluate():
+        with tg.no_grad():
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=evaluate)
+    thread.start()
+    inside.wait()
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = (w * w).sum()
+    leave.set()
+    thread.join()
+    y.backward()
+    assert is_grad_enabled() and w.grad.numpy().tolist() == [2.0, 4.0]
+
+
+# What has no gradient, or whose gradient is the caller's
+
+def test_item_assignment_of_what_has_a_graph_is_refused():
+    w, out = tg.tensor([1.0, 2.0], requires_grad=True), tg.zeros(2)
+    with pytest.raises(RuntimeError, match="cut the value off from its graph"):
+        out[0] = w[0] * w[0]
+    out[0] = (w[0] * w[0]).detach()
+    with tg.no_grad():
+        out[1] = w[1]
+    assert out.numpy().tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool"])
+def test_a_conversion_to_integers_cuts_the_graph(dtype):
+    x = tg.tensor([1.7, 0.0], requires_grad=True)
+    assert not x.to(dtype).requires_grad
+    (x.to(dtype) * x).sum().backward()
+    assert x.grad.numpy().tolist() == [1.0, 0.0]
+
+
+def test_the_gradient_of_a_computed_tensor_is_memory_of_its_own():
+    x = tg.ones(2, requires_grad=True)
+    h, v = x * 2, tg.ones(2)
+    for output, g in ((h.sum(), None), (h + 1, v)):
+        found, = tg.grad(output, h, g, retain_graph=True)
+        found[...] = 0.0
+    assert v.numpy().tolist() == [1.0, 1.0]

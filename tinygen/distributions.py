@@ -34,8 +34,9 @@ class Normal:
 
     def __init__(self, loc, scale):
         self.loc, self.scale = as_tensors(loc, scale)
-        if bool((raw(self.scale) <= 0).any()):
-            raise ValueError("Normal: scale has entries of 0 or less; it is a standard deviation")
+        if not bool((raw(self.scale) > 0).all()):
+            raise ValueError("Normal: scale has entries of 0 or less, or that are no numbers; "
+                             "it is a standard deviation")
 
     def rsample(self, sample_shape=()):
         """loc + scale * noise with noise from N(0, 1); gradients flow to loc and scale."""
@@ -70,6 +71,8 @@ class Bernoulli:
             self.probs = sigmoid(self.logits)
         else:
             self.probs, = as_tensors(probs)
+            if not bool(((raw(self.probs) >= 0) & (raw(self.probs) <= 1)).all()):
+                raise ValueError("Bernoulli: probs has entries outside of 0 to 1")
             tiny = float(np.finfo(self.probs.dtype).eps)     # logits stay finite where p is 0 or 1
             inside = clip(self.probs, tiny, 1 - tiny)
             self.logits = log(inside) - log1p(-inside)
@@ -81,6 +84,7 @@ class Bernoulli:
 
     def log_prob(self, x):
         """x log p + (1 - x) log(1 - p)."""
+        x, = as_tensors(x)
         logits = expand(self.logits, (self.logits + x).shape)
         return -binary_cross_entropy_with_logits(logits, expand(x, logits.shape), reduction="none")
 
@@ -96,7 +100,14 @@ class Categorical:
         if (probs is None) == (logits is None):
             raise ValueError("Categorical: pass either probs or logits")
         given, = as_tensors(logits if probs is None else probs)
-        self.logits = log_softmax(given if probs is None else log(given), -1)
+        if probs is not None:
+            some = raw(given) > 0
+            if bool((raw(given) < 0).any()) or not bool(some.any(axis=-1).all()):
+                raise ValueError("Categorical: probs must be 0 or more, with one above 0")
+            shares = given / sum(given, -1, True)
+            self.logits = where(some, log(where(some, shares, 1.0)), -math.inf)
+        else:
+            self.logits = log_softmax(given, -1)
         self.probs = exp(self.logits)
 
     def sample(self, sample_shape=()):
@@ -108,6 +119,7 @@ class Categorical:
 
     def log_prob(self, x):
         """log p[x]."""
+        x = x if isinstance(x, Tensor) else creation.tensor(x, device=self.logits.device)
         chosen = one_hot(x, self.logits.shape[-1])
         return sum(where_chosen(self.logits, raw(chosen)), -1)
 

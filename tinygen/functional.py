@@ -23,6 +23,8 @@ __all__ = ["relu", "leaky_relu", "sigmoid", "tanh", "softplus", "silu", "softmax
 
 def pair(n):
     """A number for both image directions, or a (vertical, horizontal) pair."""
+    if isinstance(n, (tuple, list)) and len(n) != 2:
+        raise ValueError(f"got {n}; expected one number, or a (vertical, horizontal) pair")
     return tuple(n) if isinstance(n, (tuple, list)) else (n, n)
 
 
@@ -85,9 +87,9 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     if x.shape[1] % groups:
         raise ValueError(f"conv_transpose2d: {x.shape[1]} input channels "
                          f"do not divide into {groups} groups")
-    if any([m >= max(s, d) for m, s, d in zip(more, stride, dilation)]):
-        raise ValueError(f"conv_transpose2d: output_padding {more} must be smaller than "
-                         f"stride {stride} or dilation {dilation}")
+    if any([not 0 <= m < max(s, d) for m, s, d in zip(more, stride, dilation)]):
+        raise ValueError(f"conv_transpose2d: output_padding {more} must be 0 or more, and smaller "
+                         f"than stride {stride} or dilation {dilation}")
     size = tuple([(n - 1) * s - 2 * p + d * (k - 1) + m + 1 for n, s, p, d, k, m in
                   zip(x.shape[2:], stride, padding, dilation, weight.shape[2:], more)])
     if min(size) < 1:
@@ -100,9 +102,12 @@ def pad_images(x, padding, value):
     return pad_all(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), value) if ph or pw else x
 
 
-def check_pool(name, x, kernel, padding):
+def check_pool(name, x, kernel, stride, padding):
     if x.ndim != 4:
         raise ValueError(f"{name}: expected x (N, C, H, W), got shape {x.shape}")
+    if min(kernel + stride) < 1 or min(padding) < 0:
+        raise ValueError(f"{name}: kernel {kernel} and stride {stride} must be 1 or more, "
+                         f"and padding {padding} 0 or more")
     if any([2 * p > k for p, k in zip(padding, kernel)]):
         raise ValueError(f"{name}: padding {padding} must be at most half of the kernel {kernel}")
     if any([n + 2 * p < k for n, p, k in zip(x.shape[2:], padding, kernel)]):
@@ -121,7 +126,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
     """The largest value under the kernel. Of several, the first gets the whole gradient."""
     kernel, padding = pair(kernel_size), pair(padding)
     stride = kernel if stride is None else pair(stride)
-    check_pool("max_pool2d", x, kernel, padding)
+    check_pool("max_pool2d", x, kernel, stride, padding)
     xp, (n, c) = array_module(raw(x)), x.shape[:2]
     seen = shifts(pad_images(raw(x), padding, -math.inf), kernel, stride)
     best, at = seen[0], xp.zeros(seen[0].shape, backend.int64)
@@ -137,7 +142,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
     """The mean under the kernel, where padding counts as zeros."""
     kernel, padding = pair(kernel_size), pair(padding)
     stride = kernel if stride is None else pair(stride)
-    check_pool("avg_pool2d", x, kernel, padding)
+    check_pool("avg_pool2d", x, kernel, stride, padding)
     total = 0
     for shifted in shifts(pad_images(x, padding, 0.0), kernel, stride):
         total = total + shifted
@@ -153,18 +158,22 @@ def upsample(x, *, scale_factor):
 
 def pad(x, pad, mode="constant", value=0.0):
     """`x` with `value` around it: (left, right, top, bottom, ...), the last dimension first."""
-    if mode != "constant" or len(pad) % 2 or len(pad) > 2 * x.ndim:
+    if mode != "constant" or len(pad) % 2 or len(pad) > 2 * x.ndim or min(pad, default=0) < 0:
         raise ValueError(f"pad: got pad={pad} and mode={mode!r} for {x.ndim} dimensions; "
-                         "pass an even number of widths, at most two a dimension, "
+                         "pass an even number of widths of 0 or more, at most two a dimension, "
                          "and mode='constant'")
     widths = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     return pad_all(x, ((0, 0),) * (x.ndim - len(widths)) + tuple(reversed(widths)), value)
 
 
+def check_probability(name, p):
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: p is {p}, but a probability lies between 0 and 1")
+
+
 def dropout(x, p=0.5, training=True):
     """Each number is 0 with probability p, else divided by 1 - p (Srivastava et al. 2014)."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p is {p}, but a probability lies between 0 and 1")
+    check_probability("dropout", p)
     if not training or p == 0:
         return x
     keep = backend.generator.random(x.shape, backend.float32) >= p
@@ -172,9 +181,16 @@ def dropout(x, p=0.5, training=True):
     return x * backend.to_device(keep, backend.device_of(raw(x)))
 
 
+def integers(name, indices):
+    """The array behind `indices`, which must be of integers: truth values would choose rows."""
+    if raw(indices).dtype.kind not in "iu":
+        raise TypeError(f"{name}: the indices are {raw(indices).dtype}; pass integers")
+    return raw(indices)
+
+
 def embedding(indices, weight):
     """The rows of `weight` (number, dim) that the integers `indices` (...) name, to (..., dim)."""
-    rows = raw(indices).reshape(-1)
+    rows = integers("embedding", indices).flatten()
     if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < weight.shape[0]:
         raise IndexError(f"embedding: the indices go from {rows.min()} to {rows.max()}, "
                          f"but there are {weight.shape[0]} rows")
@@ -183,7 +199,7 @@ def embedding(indices, weight):
 
 def one_hot(indices, num_classes):
     """A 1 at the place that each integer names, and 0 elsewhere: (...) to (..., num_classes)."""
-    xp, classes = array_module(raw(indices)), raw(indices)
+    xp, classes = array_module(raw(indices)), integers("one_hot", indices)
     if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
         raise ValueError(f"one_hot: the classes go from {classes.min()} to {classes.max()}, "
                          f"but num_classes is {num_classes}")
@@ -199,6 +215,12 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     used, or the batch's if there are none.
     """
     xp, channels = array_module(raw(x)), (x.shape[1],)
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight,
+             "bias": bias}
+    for name, what in given.items():
+        if what is not None and what.shape != channels:
+            raise ValueError(f"batch_norm: {name} has shape {what.shape}, but x has shape "
+                             f"{x.shape}, so expected {channels}")
     weight = xp.ones(channels, x.dtype) if weight is None else weight
     bias = xp.zeros(channels, x.dtype) if bias is None else bias
     if training or running_mean is None:
@@ -220,6 +242,10 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     if tuple(x.shape[-len(normalized_shape):]) != tuple(normalized_shape):
         raise ValueError(f"layer_norm: x has shape {x.shape}, "
                          f"but its last dimensions must be {normalized_shape}")
+    for name, what in (("weight", weight), ("bias", bias)):
+        if what is not None and what.shape != tuple(normalized_shape):
+            raise ValueError(f"layer_norm: {name} has shape {what.shape}, "
+                             f"expected {tuple(normalized_shape)}")
     dims = tuple(range(-len(normalized_shape), 0))
     centred = x - mean(x, dims, True)
     out = centred / sqrt(mean(centred * centred, dims, True) + eps)
@@ -237,7 +263,10 @@ def reduce(losses, reduction):
     return mean(losses) if reduction == "mean" else sum(losses)
 
 
-def check_shapes(name, x, target):
+def check_pair(name, x, target):
+    if "f" not in (x.dtype.kind, target.dtype.kind):
+        raise TypeError(f"{name}: input and target are {x.dtype} and {target.dtype}; convert "
+                        "input with .float()")
     if x.shape != target.shape:
         raise ValueError(f"{name}: input has shape {x.shape} and target {target.shape}; "
                          "they must be equal")
@@ -248,20 +277,20 @@ def binary_cross_entropy_with_logits(input, target, *, reduction="mean"):
 
     From logits it is softplus(x) - t x, which never takes the logarithm of a rounded zero.
     """
-    check_shapes("binary_cross_entropy_with_logits", input, target)
+    check_pair("binary_cross_entropy_with_logits", input, target)
     return reduce(softplus(input) - input * target, reduction)
 
 
 def mse_loss(input, target, *, reduction="mean"):
     """(x - t)^2."""
-    check_shapes("mse_loss", input, target)
+    check_pair("mse_loss", input, target)
     difference = input - target
     return reduce(difference * difference, reduction)
 
 
 def l1_loss(input, target, *, reduction="mean"):
     """|x - t|."""
-    check_shapes("l1_loss", input, target)
+    check_pair("l1_loss", input, target)
     return reduce(abs(input - target), reduction)
 
 
@@ -274,7 +303,7 @@ def nll_loss(input, target, *, reduction="mean"):
     if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) < input.shape[1]:
         raise ValueError(f"nll_loss: the classes go from {classes.min()} to {classes.max()}, "
                          f"but input has {input.shape[1]} columns")
-    return reduce(-getitem(input, (array_module(classes).arange(len(classes)), classes)), reduction)
+    return reduce(-getitem(input, (array_module(classes).arange(len(classes)), target)), reduction)
 
 
 def cross_entropy(input, target, *, reduction="mean"):
@@ -288,7 +317,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     `var` is the variance, not the standard deviation. It is kept at `eps` or above (as in PyTorch,
     the gradient ignores that).
     """
-    check_shapes("gaussian_nll_loss", input, target)
+    check_pair("gaussian_nll_loss", input, target)
     if not hasattr(var, "shape"):
         var = full_like(input, var)
     if var.shape == input.shape[:-1] != input.shape:

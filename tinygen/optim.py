@@ -49,6 +49,10 @@ class Optimizer:
 
     def step(self):
         """Move every parameter that has a gradient, in place."""
+        for p in self.params:
+            if p.grad is not None and p.grad.shape != p.shape:
+                raise ValueError(f"{type(self).__name__}: a parameter of shape {p.shape} has a "
+                                 f"gradient of shape {p.grad.shape}; they must be equal")
         together = {}
         for p, state in zip(self.params, self.state):
             if p.grad is None:

@@ -37,7 +37,8 @@ def save(obj, path):
             arrays[name] = array
             return {"array": name}
         if isinstance(x, dict):
-            if not all(isinstance(key, str) for key in x) or set(x) == {"array"}:
+            if not all(isinstance(key, str) and "\0" not in key for key in x) or (
+                    set(x) == {"array"}):
                 raise TypeError(f"save: {name or 'the dict'} has the keys {list(x)}; keys must be "
                                 "strings, and 'array' alone has a meaning of its own; rename them")
             return {key: plain(value, f"{name}/{key}" if name else key) for key, value in x.items()}

@@ -15,6 +15,7 @@ import contextlib
 import functools
 import itertools
 import operator
+import threading
 
 import numpy as np
 
@@ -22,7 +23,13 @@ from . import backend
 
 OPS = []              # every primitive that @op decorated: the gradient checks walk this list
 _clock = itertools.count(1)   # every node and every change in place takes the next number
-_recording = True     # False inside no_grad()
+
+
+class _State(threading.local):
+    recording = True  # False inside no_grad(), in this thread
+
+
+_state = _State()
 
 
 class Tensor:
@@ -50,6 +57,12 @@ class Tensor:
     def changed(self):
         """Note that the memory of this tensor has just been changed in place."""
         self.version[0] = next(_clock)
+
+    def __setstate__(self, state):
+        """For pickle: the clock of the process that saved this may have been ahead of ours."""
+        for name, value in state[1].items():
+            setattr(self, name, value)
+        self.version[0] = min(self.version[0], next(_clock))
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False):
         """Add d(self)/d(leaf), times `gradient`, to the `grad` of every leaf that wants one."""
@@ -83,11 +96,15 @@ class Node:
         self.op, self.args, self.options, self.parents = op, args, options, parents
         self.out, self.kept, self.cells = out, kept, cells
 
+    def __reduce_ex__(self, protocol):
+        raise RuntimeError("a tensor that a graph has computed cannot be copied or pickled; "
+                           "detach() it first")
+
     def release(self):
         self.args = self.options = self.out = self.kept = self.cells = None
 
 
-def op(*rules, rest=None, share=None):
+def op(*rules, rest=None, share=None, real=False):
     """Make a primitive of a function on arrays: one derivative rule for each leading argument.
 
     A rule is called as `rule(g, out, *arguments)` with the arguments of the body. `rest(i)` gives
@@ -97,6 +114,9 @@ def op(*rules, rest=None, share=None):
     to each as `shared=`. The body then returns `(out, kept)`, and `kept` is what it kept, or None
     when the rules are recorded: then `share` must compute it from the arguments, because a kept
     value is a constant, and the derivative of a constant is zero.
+
+    With `real`, integers are first converted to the default dtype: NumPy would compute in one that
+    is as short as they are.
 
     A body may return a view of its first argument, but of no other: that is how changes in place
     are noticed. Called with arrays alone, a primitive is simply its body, so rules are fast.
@@ -132,7 +152,7 @@ def op(*rules, rest=None, share=None):
             if out.dtype is not dtype and dtype is not None and out.dtype is backend.float64:
                 out = out.astype(dtype)
             version = cells[0] if _is_view(out, arrays[0]) else [0]
-            if not (_recording and parents):
+            if not (parents and _state.recording and out.dtype.kind == "f"):
                 return Tensor(out, False, None, version)
             for i, _ in parents:
                 arrays[i] = args[i]
@@ -141,7 +161,7 @@ def op(*rules, rest=None, share=None):
             return Tensor(out, True, node, version)
 
         primitive.body, primitive.rule, primitive.share = body, rest or rules.__getitem__, share
-        primitive.count = None if rest else len(rules)
+        primitive.count, primitive.real = None if rest else len(rules), real
         OPS.append(primitive)
         return primitive
     return decorate
@@ -165,11 +185,11 @@ def _same_dtype(primitive, args, options):
         raise TypeError(f"{primitive.__name__}: got tensors of {' and '.join(map(str, floating))}, "
                         "which do not mix; convert one with .float() or .double()")
     arrays = [_plain(raw(a)) for a in args]
-    for i, x in enumerate(arrays[:primitive.count]):
-        if floating and backend.is_array(x):
-            arrays[i] = x.astype(floating[0], copy=False)
     options = {name: _plain(x) for name, x in options.items()}
     dtype = floating[0] if floating else backend.default_dtype
+    for i, x in enumerate(arrays[:primitive.count]):
+        if (floating or primitive.real) and backend.is_array(x):
+            arrays[i] = x.astype(dtype, copy=False)
     return arrays, options, None if "dtype" in options else dtype
 
 
@@ -221,10 +241,13 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
                 raise RuntimeError(
                     f"{node.op.__name__}: {_changed(node)} was changed in place after it was used "
                     "(by an optimiser step, load_state_dict or item assignment), so the gradient "
-                    "would be wrong; compute the result again before backward")
+                    "may be wrong; compute the result again before backward")
             args, out, options = node.args, node.out, node.options
             if create_graph:
                 out = Tensor(out, True, node, node.cells[-1])
+                first = args[:node.op.count]           # what has a rule, and so may be an array
+                args = [Tensor(a, version=cell) if backend.is_array(a) else a
+                        for a, cell in zip(first, node.cells)] + args[len(first):]
             else:
                 args = [a.data if isinstance(a, Tensor) else a for a in args]
             if node.op.share:
@@ -302,6 +325,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
                          "pass one for each")
     gradients = _walk(outputs, grad_outputs, inputs, retain_graph, create_graph)
     results = [gradients.get(t.node or t) for t in inputs]
+    if not create_graph:       # a rule may have handed on memory that it shares, or may not change
+        results = [g.copy("K") if t.node and g is not None else g for t, g in zip(inputs, results)]
     if not allow_unused and any([g is None for g in results]):
         unused = [g is None for g in results].index(True)
         raise RuntimeError(f"grad: the outputs do not depend on input number {unused}; "
@@ -311,17 +336,16 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
 
 @contextlib.contextmanager
 def set_grad_enabled(mode):
-    """Record operations (True) or not (False) inside this block. Also a decorator."""
-    global _recording
-    before, _recording = _recording, mode
+    """In this block and thread, record operations (True) or not (False). Also a decorator."""
+    before, _state.recording = _state.recording, mode
     try:
         yield
     finally:
-        _recording = before
+        _state.recording = before
 
 
 def is_grad_enabled():
-    return _recording
+    return _state.recording
 
 
 def no_grad():

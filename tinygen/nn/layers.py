@@ -5,6 +5,7 @@ import math
 from .. import creation, functional as F
 from ..functional import pair
 from ..ops import conv
+from ..ops.shapes import dims_of
 from . import init
 from .module import Buffer, Module, Parameter
 
@@ -164,6 +165,7 @@ class Dropout(Module):
     """In training, each number is 0 with probability p and divided by 1 - p otherwise."""
 
     def __init__(self, p=0.5):
+        F.check_probability("Dropout", p)
         self.p = p
 
     def forward(self, x):
@@ -228,7 +230,7 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, x):
-        dim = self.dim % x.ndim
+        dim, = dims_of(x, self.dim)
         return x.reshape(*x.shape[:dim], *self.unflattened_size, *x.shape[dim + 1:])
 
     def extra_repr(self):

@@ -10,7 +10,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data, requires_grad=True):
-        super().__init__(raw(data), requires_grad)
+        super().__init__(raw(data), requires_grad, version=getattr(data, "version", None))
 
 
 class Buffer(Tensor):
@@ -19,7 +19,7 @@ class Buffer(Tensor):
     __slots__ = ()
 
     def __init__(self, data):
-        super().__init__(raw(data))
+        super().__init__(raw(data), version=getattr(data, "version", None))
 
 
 class Module:
@@ -30,8 +30,8 @@ class Module:
     def forward(self, *inputs):
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
 
-    def __call__(self, *inputs):
-        return self.forward(*inputs)
+    def __call__(self, *inputs, **options):
+        return self.forward(*inputs, **options)
 
     def named_children(self):
         return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
@@ -129,8 +129,10 @@ class Module:
         """Floating tensors in another dtype, or everything on another device ("cpu", "cuda")."""
         for t in {id(t): t for _, t in self.named_tensors([Parameter, Buffer])}.values():
             if target in ("cpu", "cuda") or t.dtype.kind == "f":
-                t.data = t.detach().to(target).data
-                t.changed()
+                moved = t.detach().to(target).data
+                if moved is not t.data:
+                    t.data = moved
+                    t.changed()
                 t.grad = None if t.grad is None else t.grad.detach().to(target)
         return self
 

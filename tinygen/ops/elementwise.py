@@ -5,8 +5,9 @@ Where broadcasting repeated an argument, each copy sends back a gradient, and `s
 
 from numbers import Real
 
-from ..backend import array_module, float32
-from ..tensor import op, raw
+from .. import backend
+from ..backend import array_module, float32, is_array
+from ..tensor import Tensor, op, raw
 from .shapes import mask, sum_to
 
 
@@ -29,7 +30,7 @@ def mul(x, y):
 
 
 @op(lambda g, out, x, y: sum_to(g / y, x.shape),
-    lambda g, out, x, y: sum_to(-g * out / y, y.shape))
+    lambda g, out, x, y: sum_to(-g * out / y, y.shape), real=True)
 def div(x, y):
     return x / y
 
@@ -48,24 +49,24 @@ def pow(x, y):
     return x ** y
 
 
-@op(lambda g, out, x: g * out)
+@op(lambda g, out, x: g * out, real=True)
 def exp(x):
     return array_module(x).exp(x)
 
 
-@op(lambda g, out, x: g / x)
+@op(lambda g, out, x: g / x, real=True)
 def log(x):
     """The natural logarithm."""
     return array_module(x).log(x)
 
 
-@op(lambda g, out, x: g / (1 + x))
+@op(lambda g, out, x: g / (1 + x), real=True)
 def log1p(x):
     """log(1 + x), exact also where x is tiny."""
     return array_module(x).log1p(x)
 
 
-@op(lambda g, out, x: g / (2 * out))
+@op(lambda g, out, x: g / (2 * out), real=True)
 def sqrt(x):
     return array_module(x).sqrt(x)
 
@@ -76,29 +77,29 @@ def abs(x):
     return array_module(x).abs(x)
 
 
-@op(lambda g, out, x: g * cos(x))
+@op(lambda g, out, x: g * cos(x), real=True)
 def sin(x):
     return array_module(x).sin(x)
 
 
-@op(lambda g, out, x: -g * sin(x))
+@op(lambda g, out, x: -g * sin(x), real=True)
 def cos(x):
     return array_module(x).cos(x)
 
 
-@op(lambda g, out, x: g * (1 - out * out))
+@op(lambda g, out, x: g * (1 - out * out), real=True)
 def tanh(x):
     return array_module(x).tanh(x)
 
 
-@op(lambda g, out, x: g * out * (1 - out))
+@op(lambda g, out, x: g * out * (1 - out), real=True)
 def sigmoid(x):
     """1 / (1 + exp(-x)), with the exponent kept below what overflows."""
     xp = array_module(x)
     return 1 / (1 + xp.exp(xp.minimum(-x, 88 if x.dtype == float32 else 709)))
 
 
-@op(lambda g, out, x: g * sigmoid(x))
+@op(lambda g, out, x: g * sigmoid(x), real=True)
 def softplus(x):
     """log(1 + exp(x)), as max(x, 0) + log(1 + exp(-|x|)), which cannot overflow."""
     xp = array_module(x)
@@ -113,7 +114,7 @@ def relu(x):
     return xp.maximum(x, out, out=out)
 
 
-@op(lambda g, out, x, negative_slope=0.01: g * mask(x > 0, g, negative_slope))
+@op(lambda g, out, x, negative_slope=0.01: g * mask(x > 0, g, negative_slope), real=True)
 def leaky_relu(x, negative_slope=0.01):
     """x where x > 0, else negative_slope * x, with leaky_relu'(0) = negative_slope."""
     xp = array_module(x)
@@ -121,7 +122,7 @@ def leaky_relu(x, negative_slope=0.01):
     return (xp.maximum if negative_slope <= 1 else xp.minimum)(x, out, out=out)
 
 
-@op(lambda g, out, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))))
+@op(lambda g, out, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))), real=True)
 def silu(x):
     """x sigmoid(x) (Elfwing et al. 2018), also called swish."""
     return x * sigmoid(x)
@@ -165,5 +166,7 @@ def _where(x, y, condition):
 
 def where(condition, x, y):
     """x where `condition` holds (is not 0), else y. The gradient follows the choice."""
-    condition = raw(condition)
-    return _where(x, y, array_module(condition).asarray(condition) != 0)
+    xp = array_module(raw(condition))
+    if isinstance(condition, Tensor) and not (isinstance(x, Tensor) or isinstance(y, Tensor)):
+        x = Tensor(x if is_array(x) else xp.asarray(x, backend.default_dtype))
+    return _where(x, y, xp.asarray(raw(condition)) != 0)

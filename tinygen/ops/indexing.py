@@ -46,6 +46,8 @@ def fixed(index):
     """The arrays behind `index`, of each Tensor a copy: it may change in place before backward."""
     if isinstance(index, (tuple, list)):
         return type(index)([fixed(i) for i in index])
+    if isinstance(index, slice):
+        return slice(fixed(index.start), fixed(index.stop), fixed(index.step))
     return index.data.copy() if isinstance(index, Tensor) else index
 
 
@@ -60,7 +62,7 @@ def along(indices, dim):
 
 def take_along_dim(x, indices, dim):
     """The elements of `x` along `dim` that the integers `indices`, of as many dimensions, name."""
-    return getitem(x, along(raw(indices), dims_of(x, dim)[0]))
+    return getitem(x, along(raw(indices).copy(), dims_of(x, dim)[0]))
 
 
 Extreme = collections.namedtuple("Extreme", "values indices")

@@ -48,6 +48,9 @@ def linear(x, weight, bias=None):
     if x.shape[-1:] != weight.shape[1:]:
         raise ValueError(f"linear: x has shape {x.shape}, but weight {weight.shape} expects "
                          f"its last dimension to be {weight.shape[1]}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias has shape {bias.shape}, but weight {weight.shape} "
+                         f"expects {weight.shape[:1]}")
     if x.ndim == 2:
         return _linear(x, weight, bias)
     rows = reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))

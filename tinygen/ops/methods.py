@@ -60,6 +60,9 @@ def setitem(self, index, value):
         what = "a computed tensor" if from_graph else "a parameter"
         instead = "use .detach().clone()" if from_graph else "do it under no_grad()"
         raise RuntimeError(f"item assignment would change {what} in place; {instead}")
+    if isinstance(value, Tensor) and value.requires_grad and is_grad_enabled():
+        raise RuntimeError("item assignment would cut the value off from its graph; "
+                           "use cat, stack or where, or assign value.detach()")
     self.data[raw(index)] = raw(value)
     self.changed()
 

@@ -50,7 +50,7 @@ def peak(x, dim):
     return array_module(x).where(array_module(x).isfinite(top), top, 0)
 
 
-@op(lambda g, out, x, dim, keepdim=False: spread(g, x, dim) * softmax(x, dim))
+@op(lambda g, out, x, dim, keepdim=False: spread(g, x, dim) * softmax(x, dim), real=True)
 def logsumexp(x, dim, keepdim=False):
     """log sum exp(x), shifted by the largest value, so that nothing overflows."""
     xp, top = array_module(x), peak(x, dim)
@@ -58,14 +58,14 @@ def logsumexp(x, dim, keepdim=False):
     return total if keepdim else total.squeeze(dims_of(x, dim))
 
 
-@op(lambda g, out, x, dim: out * (g - sum(g * out, dim, True)))
+@op(lambda g, out, x, dim: out * (g - sum(g * out, dim, True)), real=True)
 def softmax(x, dim):
     """exp(x) / sum exp(x) along `dim`."""
     powers = array_module(x).exp(x - peak(x, dim))
     return powers / powers.sum(axis=dims_of(x, dim), keepdims=True)
 
 
-@op(lambda g, out, x, dim: g - exp(out) * sum(g, dim, True))
+@op(lambda g, out, x, dim: g - exp(out) * sum(g, dim, True), real=True)
 def log_softmax(x, dim):
     """x - log sum exp(x) along `dim`: the logarithm of softmax, never of a rounded zero."""
     x = x - peak(x, dim)      # first, so that large logits lose no digits
@@ -79,7 +79,7 @@ def unit(g, x, out, dim):
     return spread(g, x, dim) * x / (length + mask(length == 0, g))
 
 
-@op(lambda g, out, x, dim=None, keepdim=False: unit(g, x, out, dim))
+@op(lambda g, out, x, dim=None, keepdim=False: unit(g, x, out, dim), real=True)
 def _euclidean(x, dim=None, keepdim=False):
     return array_module(x).sqrt((x * x).sum(axis=dims_of(x, dim), keepdims=keepdim))
 

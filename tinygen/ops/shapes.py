@@ -16,6 +16,8 @@ from ..tensor import op, raw
 def expand(x, shape):
     """`x` broadcast to `shape`, as NumPy broadcasts. -1 keeps the size of a dimension."""
     lead = len(shape) - x.ndim
+    if -1 in shape[:max(lead, 0)]:
+        raise ValueError(f"expand: {shape} has -1 for a dimension that {x.shape} does not have")
     shape = tuple([x.shape[i - lead] if n == -1 else n for i, n in enumerate(shape)])
     return array_module(x).broadcast_to(x, shape)
 
@@ -111,6 +113,8 @@ def match_order(x, like):
 
 def cat(tensors, dim=0):
     """`tensors` joined along the existing dimension `dim`."""
+    if not tensors:
+        raise ValueError("cat: got no tensors to join")
     return _cat(*tensors, dim=dim)
 
 
@@ -124,7 +128,7 @@ def split(x, split_size, dim=0):
     n = x.shape[dim]
     sizes = split_size if isinstance(split_size, (tuple, list)) else [
         builtins.min(split_size, n - start) for start in range(0, builtins.max(n, 1), split_size)]
-    if builtins.sum(sizes) != n:
+    if builtins.sum(sizes) != n or any([size < 0 for size in sizes]):
         raise ValueError(f"split: the sizes {sizes} add up to {builtins.sum(sizes)}, "
                          f"but dimension {dim} has {n}")
     lead = (slice(None),) * (dim % x.ndim)
@@ -134,6 +138,8 @@ def split(x, split_size, dim=0):
 
 def chunk(x, chunks, dim=0):
     """`x` cut along `dim` into at most `chunks` pieces of equal size (the last may be smaller)."""
+    if chunks < 1:
+        raise ValueError(f"chunk: chunks is {chunks}, expected 1 or more")
     n = x.shape[dim]
     return split(x, -(-n // chunks) if n else [0] * chunks, dim)
 
