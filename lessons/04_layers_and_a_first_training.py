@@ -77,8 +77,8 @@ for scores in [2.0, 1.0, 0.0], [0.0, 200.0, 0.0]:
         print(f"{scores}  {name}: {loss.item():7.3f}   gradient {g.numpy()[0]}")
 
 # %% [markdown]
-# $e^{-200}$ is 0 in float32, and its log makes all that follows `nan`, "not a number". The library
-# subtracts the largest logit first, which changes no probability, and needs no quotient.
+# Both subtract the largest logit first, which changes no probability. But $e^{-200}$ is 0 in
+# float32, its log infinite, the gradient `nan`, "not a number". `cross_entropy` takes no log of it.
 #
 # ## The naive version: training in NumPy
 #
@@ -143,7 +143,7 @@ for epoch in range(1, EPOCHS + 1):
           f"{np.mean(losses[-50:]):.3f} now; {accuracy:.1%} of the test digits are right")
 
 # %% [markdown]
-# Who knows nothing gives each digit 1/10, a loss of $\log 10 = 2.30$. In the full form more than
+# To know nothing is to give each digit 1/10, a loss of $\log 10 = 2.30$. In the full form more than
 # 97 % of 10,000 digits that it never saw are right, with 203,530 parameters (count them).
 #
 # ## Break it: start everywhere the same
@@ -163,15 +163,15 @@ print(f"moved: {moved:.3f}, apart: {apart:.0e}, {(guesses(same) == y_test).mean(
 # %% [markdown]
 # Not at all: equal units get equal gradients, and all work as one. So random, but how large? A unit
 # adds up $n$ products of a weight and an input. With weights of standard deviation $\sigma$, the
-# variance of the sum is $n \sigma^2$ times the mean of $x^2$, and ReLU halves that. So each layer
+# mean square of the sum is $n \sigma^2$ times that of $x$, and ReLU halves it. So each layer
 # multiplies signal and gradient by $\sigma \sqrt{n / 2}$: by 1 for *He's* $\sigma = \sqrt{2 / n}$.
 #
 # ## Batch norm, so as not to care
 #
 # *Batch norm* gives each unit mean 0 and variance 1 over the batch, then a scale $w$ and a shift
-# $b$ that are learned: $w (x - m) / \sqrt{v + \epsilon} + b$. In use (`eval`) an answer may not
-# depend on who else is in the batch, so there $m$ and $v$ are running means, which each batch of
-# the training has moved by a tenth of the way. What becomes of 1 beside 3, and with an 8 as well?
+# $b$ that are learned: $w (x - m) / \sqrt{v + \epsilon} + b$. In use (`eval`) an answer must not
+# depend on who else is in the batch: $m$ and $v$ are running means there. From 0 and 1, each batch
+# of the training has moved them a tenth of the way. What becomes of 1 in (1, 3) and in (1, 3, 8)?
 
 # %%
 norm, x = nn.BatchNorm1d(1), np.array([[1.0], [3.0], [8.0]], np.float32)
@@ -181,9 +181,9 @@ use = [norm.eval()(tg.tensor(x[:n])).detach().numpy().ravel() for n in (1, 3)]
 print("by hand", by_hand, "in training", *training, "in use", *use)
 
 # %% [markdown]
-# The 8 matters in training, not in use. Now ten layers of 128 units, from multiples of He's
-# $\sigma$: PyTorch's (and our) default $1 / \sqrt{3 n}$ is 0.41 of it; Xavier's $1 / \sqrt n$, for
-# layers without ReLU, 0.71. Predict a layer's factor. Who will learn, without and with batch norm?
+# The 8 matters in training, not in use: $m = 0.58$, $v = 2.29$ (of $N - 1$). Now ten layers of 128
+# units, from multiples of He's $\sigma$: our (PyTorch's) default $1 / \sqrt{3 n}$ is 0.41 of it,
+# Xavier's $1 / \sqrt n$ 0.71. Predict a layer's factor. Who learns, without and with batch norm?
 
 # %%
 STARTS = {"tiny": 0.16, "default": 6 ** -0.5, "Xavier": 2 ** -0.5, "He": 1.0, "huge": 2.4}
@@ -219,17 +219,17 @@ middle.set(title="Pale: without batch norm. Full: with it", yticks=range(5), yti
 right.imshow(plots.image_grid(x_test[found != y_test][:25].reshape(-1, 1, 28, 28), 5), "gray_r")
 for i, digit in enumerate(found[found != y_test][:25]):
     right.text(i % 5 * 29 + 1, i // 5 * 29 + 7, digit, color=plots.COLOURS[1])
-right.set(title="Misread by the first network, as", xticks=[], yticks=[])
+right.set(title="Misread; in red, as what", xticks=[], yticks=[])
 figure.savefig(FIGURES / "04_layers_and_a_first_training.png", dpi=100)
 print("figure:", FIGURES / "04_layers_and_a_first_training.png")
 
 # %% [markdown]
-# Each layer multiplies as predicted; nine times over, that is silence or a bang. Only He's signal
-# arrives. Batch norm divides any scale away, and every start learns.
+# Each layer multiplies as predicted, nine times over: silence or a bang. Only He's signal arrives
+# whole, and a few per cent of Xavier's. Batch norm divides any scale away, and every start learns.
 #
 # ## Your turn
 #
-# 1. Change a number: Adam's `lr=2e-3` to 2e-1, and to 2e-5. What becomes of the loss?
+# 1. Change a number: Adam's `lr=2e-3` to 2e-1, and to 2e-5 (a check complains). What of the loss?
 # 2. Write two rules: `python lessons/exercises/04_layers_and_a_first_training.py` grades you.
 # 3. Explain a failure: let all start at 0 instead of 0.01. The hidden weights never move, and every
 #    digit gets the same answer, right for 11 %. Why, and which answer is it?

@@ -45,16 +45,16 @@ images, labels = mnist.train.reshape(-1, 784), mnist.train_labels
 # ## The naive version: five rules
 #
 # *Momentum* adds steps up: what keeps its direction grows to $1 / (1 - 0.9) = 10$ times its size,
-# and a zigzag cancels. The others divide each coordinate by the size of its gradients so far:
-# *Adagrad* by the root of the sum of their squares; *RMSprop* by that of a running mean $v$, which
-# forgets; *Adam* does so to a running mean $m$ of the gradients. Running means start at 0, so they
-# are too small at first, and Adam divides each by $1 - \beta^t$, which corrects just that.
-# tinygen's class will walk beside each rule, with gradients from the tape. Where do they end?
+# steps that alternate largely cancel. The others divide each coordinate by the size its gradients
+# had: *Adagrad* by the root of the sum of their squares; *RMSprop* by that of a running mean, $v
+# \leftarrow \beta v + (1 - \beta) g^2$, which forgets; *Adam* does so to such a mean $m$ of the
+# gradients. Running means start at 0, too small at first: Adam divides each by $1 - \beta^t$.
+# tinygen's class walks beside each rule, with gradients from the tape. Where do they end?
 
 # %%
 def walk(rule, lr, steps=100):
-    """The places that a rule visits, one a row. It remembers b, s, v, or m and w."""
-    path, b, s, v, m, w = [START], 0, 0, 0, 0, 0
+    """The places that a rule visits, one a row. It remembers b, s, v, or m and v."""
+    path, b, s, v, m = [START], 0, 0, 0, 0
     for t in range(1, steps + 1):
         x, g = path[-1], H @ path[-1]
         if rule == "sgd":
@@ -69,16 +69,16 @@ def walk(rule, lr, steps=100):
             v = 0.99 * v + 0.01 * g * g
             x = x - lr * g / (np.sqrt(v) + 1e-8)
         elif rule == "adam":
-            m, w = 0.9 * m + 0.1 * g, 0.999 * w + 0.001 * g * g
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
             c1, c2 = 1 - 0.9 ** t, 1 - 0.999 ** t          # to break it: c1, c2 = 1, 1
-            x = x - lr * (m / c1) / (np.sqrt(w / c2) + 1e-8)
+            x = x - lr * (m / c1) / (np.sqrt(v / c2) + 1e-8)
         path.append(x)
     return np.array(path)
 
 
 RULES = {"sgd": (optim.SGD, 0.018),               # the library's, each with a good rate
          "momentum": (lambda params, lr: optim.SGD(params, lr, momentum=0.9), 0.01),
-         "adagrad": (optim.Adagrad, 2), "rmsprop": (optim.RMSprop, 0.06), "adam": (optim.Adam, 0.5)}
+         "adagrad": (optim.Adagrad, 2), "rmsprop": (optim.RMSprop, 0.1), "adam": (optim.Adam, 0.5)}
 paths, apart = {}, []
 print("rule       lr      x1 (along) x2 (across)  from tinygen's path")
 for rule, (library, lr) in RULES.items():
@@ -92,7 +92,7 @@ for rule, (library, lr) in RULES.items():
     print(f"{rule:10} {lr:<6} {place[0]:11.4f} {place[1]:11.4f} {max(apart[-100:]):20.0e}")
 
 # %% [markdown]
-# SGD ends at $-9 \cdot 0.982^{100} = -1.4635$, as by hand; momentum is 60 times nearer to 0.
+# SGD ends at $-9 \cdot 0.982^{100} = -1.4635$, as by hand; momentum swings, but is far nearer to 0.
 #
 # ## Which rule, and which rate?
 #
@@ -111,7 +111,7 @@ def network(hidden, start=1.0, norm=False):
 
 def train(rule=RULES["momentum"][0], lr=0.05, hidden=10, start=1.0, norm=False, batch=64,
           clip=np.inf, slower=1, larger=1, steps=STEPS, schedule=optim.StepLR):
-    """Loss and gradient norm (before clipping) of each step, until the loss is no number."""
+    """Loss and gradient norm (before clipping) of each step, until the loss is not finite."""
     model, losses, norms, random = network(hidden, start, norm), [], [], np.random.default_rng(0)
     optimizer = rule(model.parameters(), lr=lr / slower)
     plan = schedule(optimizer, steps)             # StepLR drops the rate after `steps`: too late
@@ -139,12 +139,12 @@ for rule, (library, _) in tqdm(RULES.items(), desc="rates"):
 #
 # ## Four sick nets
 #
-# Ten hidden layers. A: from `nn.Linear`'s own start, 0.41 of He's, the gradient should shrink to
-# 0.41 at each layer on its way back (lesson 04), over five to $0.41^5 = 0.012$: it *vanishes*. B:
-# from twice He's start it should *explode*: $2^{10}$ is a thousand. The norm $\sqrt{\sum g^2}$ of
-# each layer's gradient shows both. C has a rate ten times too large, and D noisy gradients, from
-# tiny batches. *Clipping* shortens a gradient longer than 1 to 1; *decay* lowers the rate to 0 on
-# half a cosine. Who is cured by what, one thing at a time? (`nan`, `inf`: the loss broke.)
+# Ten hidden layers. A: from `nn.Linear`'s own start, 0.41 of He's, the gradient shrinks to 0.41 at
+# each layer on its way back (lesson 04), over five to $0.41^5 = 0.012$: it *vanishes*. B: twice
+# He's start *explodes*, $2^{10}$ is a thousand. The weights get this gradient times their input (in
+# B that grows forward, so all layers are alike); we print the norm, $\sqrt{\sum g^2}$. C has a rate
+# ten times too large, D noisy gradients. *Clipping* shortens one longer than 1 to 1; *decay* lowers
+# the rate to 0 on half a cosine. What cures whom? (`nan`, `inf`: the loss broke.)
 
 # %%
 first = {}
@@ -167,9 +167,9 @@ for sick in SICK:
     print(f"{sick:15}" + "".join([f"{end[sick, cure]:9.2f}" for cure in CURES]))
 
 # %% [markdown]
-# A: only what enlarges the gradient helps (Adam divides by its size). B: decay comes too late, the
-# first gradient is far too long. C: clipping bounds the gradient, not the rate. D: what
-# averages or shortens helps; batch norm hardly, since the mean of ten images is noise as well.
+# A: only what gives the first layers longer steps helps (Adam divides by the gradient's size). B:
+# decay comes too late, and clipping only survives. C: clipped at 1, steps are still too long. D:
+# what averages or shortens helps; batch norm hardly: the mean of ten images is noise as well.
 #
 # ## Break it
 #
@@ -186,8 +186,8 @@ for name, factor in (("right", lambda t: 1.0),    # of step t + 1, as schedules 
           f"largest loss {losses.max():.2f}, at the end {end[name]:.2f}")
 
 # %% [markdown]
-# After a few wild steps the relus give 0 whatever the image: no gradient passes, and the loss stays
-# at $\log 10 = 2.30$. Put what stands behind `to break it` in its line: which checks complain?
+# After a few wild steps all relus of some layer give 0, whatever the image: no gradient passes; the
+# loss stays at $\log 10 = 2.30$. Put in what stands behind `to break it`: which check complains?
 
 # %%
 figure, five = Figure(figsize=(10, 7), layout="constrained"), [*COLOURS, "#d99a2b"]
@@ -203,7 +203,7 @@ for cure, c in zip(("rate/10", "none", "decay", "clip", "batch x4"), five):
     steps.semilogy(runs["C rate x 10", cure][1], c=c, label=cure)
 valley.set(xlabel="x1 (along)", ylabel="x2 (across)", title="100 steps down the valley")
 layers.set(xlabel="layer", ylabel="gradient norm", title="Before training", ylim=(1e-7, 5e3))
-steps.set(xlabel="step", ylabel="gradient norm", title="C: a rate ten times too large")
+steps.set(xlabel="step", ylabel="gradient norm", title="C: a rate ten times too large (some break)")
 noise.set(xlabel="step", ylabel="loss, mean of the next 20 steps (nats)", title="D: batches of 10")
 for axes in figure.axes:
     axes.legend(fontsize=8)
@@ -218,13 +218,13 @@ print("figure:", FIGURES / "06_optimisers.png")
 # | none yet; or smooth, but slow | losses at rates a power of 10 apart | rate, rule | rates |
 # | loss stays at log(classes) | gradient per layer: tiny | start, batch norm, Adam | A |
 # | loss huge at step 1, then nan | gradient per layer: hundreds | start, batch norm, clip | B |
-# | good start, then nan or stuck | gradient per step: grows | rate / 10, batch norm | C |
-# | falls, then jumps and stalls | loss differs between batches | batch, clip, rate, decay | D |
+# | good start, then nan or stuck | gradient per step: grows | rate / 10, batch norm, Adam | C |
+# | falls, then jumps and stalls | loss differs between batches | batch, rate, clip, decay | D |
 #
 # ## Your turn
 #
-# 1. Turn the valley off its axis: `H = np.array([[50.5, -49.5], [-49.5, 50.5]])`. Which rules lose?
-#    Then clip at 0.1 instead of 1: what becomes of C, and which other cure is that like?
+# 1. Turn the valley: `T = np.array([[1, 1], [1, -1]]) / 2 ** 0.5; H, START = T @ H @ T, T @ START`.
+#    Which rules end as near? Then clip at 0.1: what becomes of C, and why? (Checks will complain.)
 # 2. Write AdamW and clipping: `python lessons/exercises/06_optimisers.py` grades you.
 # 3. Explain: with `- g` in `momentum`, its path leaves the valley. In which direction, and why?
 
@@ -242,7 +242,7 @@ checks = [
     (not B["rate/10"] < 2.2 and max(B["start"], B["norm"]) < 2 and np.isfinite(B["clip"]),
      "B: what explodes at once needs a better start, batch norm or clipping, not a lower rate"),
     (not C["none"] < 2.2 and max(C["rate/10"], C["norm"]) < 2 and C["norm"] < C["clip"],
-     "C: too large a rate needs a lower one, or batch norm; clipping alone is not enough"),
+     "C: too large a rate needs a lower one, or batch norm; clipping at 1 is not enough"),
     (max(D["batch x4"], D["decay"]) < D["none"], "D: larger batches and decay calm the noise"),
 ]
 for passed, reason in checks:

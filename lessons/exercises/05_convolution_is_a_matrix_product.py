@@ -66,7 +66,8 @@ def checks(answer):
     x, g = np.repeat(x, 2, axis=0), np.repeat(g, 2, axis=0)
     yield ("the same image twice counts twice",
            np.allclose(answer.weight_gradient(x, g, (3, 2), 1), 2 * found),
-           "all images used the same weights, and what was used several times is summed")
+           "all images used the same weights, and what was used several times is summed; in a "
+           "product of matrices, the rows of both must list images and positions in one order")
     x, g = rng.standard_normal((2, 2, 9, 8)), rng.standard_normal((2, 3, 4, 3))
     found = answer.weight_gradient(x, g, (3, 3), 2)
     yield ("a stride of 2 finds its pixels",
