@@ -401,3 +401,9 @@ def test_broken_files_of_every_kind_are_refused_and_change_nothing():
                           str(ROOT), str(ROOT / "tests")], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) >= 20
+
+
+def test_a_name_that_no_file_can_hold_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="without NUL"):
+        save({"a\0b": np.ones(1)}, tmp_path / "a.npz")
+    assert os.listdir(tmp_path) == []

@@ -37,10 +37,11 @@ def save(obj, path):
             arrays[name] = array
             return {"array": name}
         if isinstance(x, dict):
-            if not all(isinstance(key, str) and "\0" not in key for key in x) or (
-                    set(x) == {"array"}):
+            if set(x) == {"array"} or not all([isinstance(key, str) and "\0" not in key
+                                               for key in x]):
                 raise TypeError(f"save: {name or 'the dict'} has the keys {list(x)}; keys must be "
-                                "strings, and 'array' alone has a meaning of its own; rename them")
+                                "strings without NUL, and 'array' alone has a meaning of its own; "
+                                "rename them")
             return {key: plain(value, f"{name}/{key}" if name else key) for key, value in x.items()}
         if isinstance(x, (list, tuple)):
             return [plain(value, f"{name}/{i}" if name else str(i)) for i, value in enumerate(x)]
