@@ -1,11 +1,13 @@
 """Lessons run, end as they promise, and fail when broken; exercises grade as they should."""
 
 import ast
+import functools
 import os
 import re
 import runpy
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,28 +39,43 @@ def run(path, cwd):
                            "OPENBLAS_NUM_THREADS": "1"})
 
 
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """outcomes(path): the lesson as it stands and with its planted break, run at the same time.
+
+    Of each the finished process and the folder that it ran in.
+    """
+    @functools.cache
+    def run_both(path):
+        lines = path.read_text().split("\n")
+        places = [i for i, line in enumerate(lines) if BREAK in line]
+        assert len(places) == 1, "one line shows how to break the lesson"
+        line = lines[places[0]]
+        indent = line[:len(line) - len(line.lstrip())]
+        broken = [*lines]
+        broken[places[0]] = indent + line.partition(BREAK)[2]
+        folders = [tmp_path_factory.mktemp("lesson") for _ in range(2)]
+        for folder, text in zip(folders, (lines, broken)):
+            (folder / path.name).write_text("\n".join(text))
+        with ThreadPoolExecutor(2) as pool:
+            ran = pool.map(lambda folder: run(folder / path.name, folder), folders)
+        return list(zip(ran, folders))
+
+    return run_both
+
+
 @every_lesson
-def test_a_lesson_runs_and_ends_as_it_promises(lesson, tmp_path):
-    script = tmp_path / lesson.path.name
-    script.write_text(lesson.path.read_text())
-    ran = run(script, tmp_path)
+def test_a_lesson_runs_and_ends_as_it_promises(lesson, outcomes):
+    ran, folder = outcomes(lesson.path)[0]
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == lesson.fields["Ends with"].strip("`")
-    figure = tmp_path / "figures" / f"{lesson.path.stem}.png"
+    figure = folder / "figures" / f"{lesson.path.stem}.png"
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 @every_lesson
-def test_the_planted_break_makes_the_self_check_fail(lesson, tmp_path):
-    lines = lesson.path.read_text().split("\n")
-    places = [i for i, line in enumerate(lines) if BREAK in line]
-    assert len(places) == 1, "one line shows how to break the lesson"
-    line = lines[places[0]]
-    indent = line[:len(line) - len(line.lstrip())]
-    lines[places[0]] = indent + line.partition(BREAK)[2]
-    script = tmp_path / lesson.path.name
-    script.write_text("\n".join(lines))
-    ran = run(script, tmp_path)
+def test_the_planted_break_makes_the_self_check_fail(lesson, outcomes):
+    ran, _ = outcomes(lesson.path)[1]
     assert ran.returncode == 1
     assert ran.stderr.strip().splitlines()[-1].startswith("AssertionError: "), ran.stderr
 
