@@ -358,3 +358,8 @@ def test_log_prob_takes_numbers():
     assert abs(Categorical(probs=tg.tensor([1.0, 3.0])).log_prob(1).item() - math.log(0.75)) < 1e-6
     with pytest.raises(TypeError, match="one_hot"):
         Categorical(logits=tg.zeros(3)).log_prob(tg.tensor([0.5]))
+
+
+def test_log_prob_takes_integers_beside_float64():
+    found = Bernoulli(logits=tg.zeros(2, dtype="float64")).log_prob(tg.tensor([0, 1]))
+    assert found.dtype == np.float64 and abs(found.numpy() + math.log(2)).max() < 1e-15

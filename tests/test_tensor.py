@@ -1306,3 +1306,12 @@ def test_the_gradient_of_a_computed_tensor_is_memory_of_its_own():
         found, = tg.grad(output, h, g, retain_graph=True)
         found[...] = 0.0
     assert v.numpy().tolist() == [1.0, 1.0]
+
+
+def test_a_copied_tensor_keeps_what_its_subclass_added():
+    class Named(nn.Parameter):
+        pass
+
+    p = Named(tg.ones(2))
+    p.name = "weight"
+    assert copy.deepcopy(p).name == "weight"

@@ -84,7 +84,7 @@ class Bernoulli:
 
     def log_prob(self, x):
         """x log p + (1 - x) log(1 - p)."""
-        x, = as_tensors(x)
+        _, x = as_tensors(self.logits, x)
         logits = expand(self.logits, (self.logits + x).shape)
         return -binary_cross_entropy_with_logits(logits, expand(x, logits.shape), reduction="none")
 

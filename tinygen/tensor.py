@@ -60,8 +60,9 @@ class Tensor:
 
     def __setstate__(self, state):
         """For pickle: the clock of the process that saved this may have been ahead of ours."""
-        for name, value in state[1].items():
-            setattr(self, name, value)
+        for values in state:           # of __dict__, where a subclass has one, and of the slots
+            for name, value in (values or {}).items():
+                setattr(self, name, value)
         self.version[0] = min(self.version[0], next(_clock))
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False):
