@@ -250,6 +250,30 @@ def test_steps_are_counted_for_each_parameter(kind, options):
     np.testing.assert_array_equal(late.data, late_alone.data)
 
 
+@pytest.mark.parametrize("kind, options", [
+    (optim.SGD, {"momentum": 0.9}), (optim.Adam, {"betas": (0.9, 0.9)}),
+    (optim.RMSprop, {"alpha": 0.9, "momentum": 0.9, "centered": True})],
+    ids=lambda x: getattr(x, "__name__", ""))
+def test_running_means_of_gradients_that_stay_zero_do_not_stay_subnormal(kind, options):
+    params = [nn.Parameter(tg.ones(n)) for n in (3, SMALL + 1)]
+    optimizer = kind(params, **options)
+    for step in range(1001):             # 0.9^1001 is 1e-46: rounding alone would stop at 1e-44
+        for p in params:
+            p.grad = tg.full(p.shape, float(step == 0))
+        optimizer.step()
+    for state in optimizer.state:
+        for name in optimizer.names:
+            assert not state[name].any(), name
+
+
+@pytest.mark.parametrize("dtype, least", [("float32", 2.0 ** -126), ("float64", 2.0 ** -1022)])
+def test_only_subnormal_numbers_are_forgotten(dtype, least):
+    kept = np.array([0, -0.5, least, -least, 1e30, np.inf, -np.inf, np.nan], dtype)
+    numbers = np.concatenate([kept, np.array([0.99, -0.5, 1e-5], dtype) * least])
+    optim.forget_subnormal(numbers)
+    np.testing.assert_array_equal(numbers, [*kept, 0, 0, 0])
+
+
 def test_zero_grad_forgets_the_gradients():
     p = parameter([1.0])
     set_gradients([p], 0)

@@ -201,6 +201,30 @@ def adam():
     return side(0), side(optim.SMALL)
 
 
+def forgotten():
+    """Adam on weights (400, 784), a fifth of whose mean gradients is 1e-40: kept, or made 0"""
+    g = numbers(400, 784)
+    g[:, ::5] = 0
+
+    def side(forget):
+        weights = nn.Parameter(tg.zeros(400, 784))
+        weights.grad = tg.Tensor(g)
+        optimizer = optim.Adam([weights])
+        optimizer.step()
+        mean = optimizer.state[0]["exp_avg"]
+        mean[:, ::5] = 1e-40
+        if forget:
+            optim.forget_subnormal(mean)
+
+        def step():
+            optimizer.step()
+            return weights.data
+
+        return step
+
+    return side(False), side(True)
+
+
 def frozen():
     """the generator's update through a discriminator that wants gradients, or is frozen"""
     from tinygen.gan import dcgan, generator_loss
@@ -257,6 +281,6 @@ if __name__ == "__main__":
     print("plain ms  fast ms  ratio  what")
     for trick in (patches, runs, pieces, tall_products, weights_in_order,
                   transposed_convolution, batch_norm, channel_moments, channel_sums,
-                  channel_products, leaky_relu, relu, softplus, linear, outer_product, adam, frozen,
-                  memory):
+                  channel_products, leaky_relu, relu, softplus, linear, outer_product, adam,
+                  forgotten, frozen, memory):
         compare(trick)
