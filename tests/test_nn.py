@@ -711,6 +711,8 @@ def test_batch_norm_in_eval_does_not_depend_on_the_batch():
 def test_groups_must_divide_the_channels(kind):
     with pytest.raises(ValueError, match="must both be multiples of groups 2"):
         kind(3, 4, 3, groups=2)
+    with pytest.raises(ValueError, match="must both be multiples of groups 0"):
+        kind(2, 4, 3, groups=0)
 
 
 DEFAULTS = [

@@ -465,6 +465,24 @@ def test_bad_arguments_of_every_optimiser(kind):
         kind(p)
 
 
+@pytest.mark.parametrize("given, name", [
+    (lambda: parameter([1.0, 2.0]), "Parameter"), (lambda: nn.Linear(1, 1), "Linear"),
+    (lambda: nn.Sequential(nn.ReLU()), "Sequential of ReLU"), (lambda: [3], "list of int")])
+def test_optimisers_and_clipping_ask_for_a_list_of_parameters(given, name):
+    for take in (optim.Adam, lambda p: optim.clip_grad_norm_(p, 1.0)):
+        with pytest.raises(TypeError, match=f"got {name}; pass a list of parameters, as model"):
+            take(given())
+
+
+@pytest.mark.parametrize("kind, name", [
+    (optim.StepLR, "step_size"), (optim.CosineAnnealingLR, "T_max"),
+    (optim.LinearLR, "total_iters")])
+def test_a_schedule_has_at_least_one_epoch(kind, name):
+    optimizer = optim.SGD([parameter([1.0])])
+    with pytest.raises(ValueError, match=f"{kind.__name__}: {name} is 0, but it must be above 0"):
+        kind(optimizer, **{name: 0})
+
+
 def test_a_learning_rate_of_0_moves_nothing():
     p = parameter([1.0])
     set_gradients([p], 0)

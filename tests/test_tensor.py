@@ -1315,3 +1315,11 @@ def test_a_copied_tensor_keeps_what_its_subclass_added():
     p = Named(tg.ones(2))
     p.name = "weight"
     assert copy.deepcopy(p).name == "weight"
+
+
+@pytest.mark.parametrize("data, name", [([1.0, 2.0], "list"), (3.0, "float"),
+                                        (tg.ones(2), "Tensor")], ids=["list", "float", "Tensor"])
+def test_a_tensor_is_made_of_an_array_and_tensor_takes_the_rest(data, name):
+    with pytest.raises(TypeError, match=f"expected an array, got {name}; tensor\\(\\) takes"):
+        tg.Tensor(data)
+    np.testing.assert_array_equal(tg.tensor(data).data, np.asarray(data))

@@ -35,6 +35,16 @@ def is_array(x):
     return isinstance(x, (np.ndarray, np.generic)) or array_module(x) is not np
 
 
+def as_array(x):
+    """`x` if it is an array; one of 0 dimensions if it is a number that NumPy has computed."""
+    if isinstance(x, np.ndarray):
+        return x
+    if not is_array(x):
+        raise TypeError(f"Tensor: expected an array, got {type(x).__name__}; "
+                        "tensor() takes numbers and lists too")
+    return np.asarray(x) if isinstance(x, np.generic) else x
+
+
 def device_of(x):
     """`"cpu"` or `"cuda"`: where the array `x` lives."""
     return "cpu" if array_module(x) is np else "cuda"

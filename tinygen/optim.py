@@ -6,6 +6,7 @@ There are no parameter groups: `optimizer.lr` is the learning rate of all.
 """
 
 import math
+from collections.abc import Iterable
 
 from .backend import array_module, to_device
 from .tensor import Tensor
@@ -15,9 +16,13 @@ SMALL = 4096
 
 def as_list(parameters):
     """The parameters as a list. One tensor alone would iterate over its rows, and train nothing."""
-    if isinstance(parameters, Tensor):
-        raise TypeError("got one tensor; pass a list of parameters, as model.parameters() gives")
-    return list(parameters)
+    alone = isinstance(parameters, Tensor) or not isinstance(parameters, Iterable)
+    found = [parameters] if alone else list(parameters)
+    if alone or not all([isinstance(p, Tensor) for p in found]):
+        inside = "" if alone else " of " + " and ".join({type(p).__name__ for p in found})
+        raise TypeError(f"got {type(parameters).__name__}{inside}; pass a list of parameters, "
+                        "as model.parameters() gives")
+    return found
 
 
 def beside(p, array):
@@ -271,6 +276,11 @@ class LRScheduler:
         self.step()
 
 
+def check_epochs(schedule, name, n):
+    if n <= 0:
+        raise ValueError(f"{type(schedule).__name__}: {name} is {n}, but it must be above 0")
+
+
 class LambdaLR(LRScheduler):
     """factor = lr_lambda(epoch)."""
 
@@ -283,6 +293,7 @@ class StepLR(LRScheduler):
     """factor = gamma^(epoch // step_size): a drop every `step_size` epochs."""
 
     def __init__(self, optimizer, step_size, gamma=0.1):
+        check_epochs(self, "step_size", step_size)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer)
 
@@ -305,6 +316,7 @@ class CosineAnnealingLR(LRScheduler):
     """From lr to eta_min in T_max epochs down half a cosine (Loshchilov and Hutter 2017, eq. 5)."""
 
     def __init__(self, optimizer, T_max, eta_min=0.0):
+        check_epochs(self, "T_max", T_max)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer)
 
@@ -317,6 +329,7 @@ class LinearLR(LRScheduler):
     """A warm-up: factor goes straight from start_factor to end_factor in `total_iters` epochs."""
 
     def __init__(self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5):
+        check_epochs(self, "total_iters", total_iters)
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer)
 

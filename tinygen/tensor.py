@@ -44,7 +44,7 @@ class Tensor:
     __array_ufunc__ = None   # ndarray * Tensor asks Tensor.__rmul__, and np.exp(Tensor) raises
 
     def __init__(self, data, requires_grad=False, node=None, version=None):
-        self.data = np.asarray(data) if isinstance(data, np.generic) else data
+        self.data = backend.as_array(data)
         self.grad = None
         self.requires_grad = requires_grad
         self.node = node

@@ -36,10 +36,11 @@ class Convolution(Module):
     """What the two convolutions share: their numbers and their parameters."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
-                 bias, shape):
-        if in_channels % groups or out_channels % groups:
+                 bias, channels):
+        if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"{type(self).__name__}: in_channels {in_channels} and out_channels "
                              f"{out_channels} must both be multiples of groups {groups}")
+        shape = channels[0], channels[1] // groups
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = pair(kernel_size), pair(stride), pair(padding)
         self.dilation, self.groups = pair(dilation), groups
@@ -64,7 +65,7 @@ class Conv2d(Convolution):
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1,
                  groups=1, bias=True):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
-                         bias, (out_channels, in_channels // groups))
+                         bias, (out_channels, in_channels))
 
     def forward(self, x):
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation,
@@ -77,7 +78,7 @@ class ConvTranspose2d(Convolution):
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0,
                  output_padding=0, groups=1, bias=True, dilation=1):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
-                         bias, (in_channels, out_channels // groups))
+                         bias, (in_channels, out_channels))
         self.output_padding = pair(output_padding)
 
     def forward(self, x):
