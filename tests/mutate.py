@@ -40,8 +40,6 @@ HELPERS = {"spread": ["sum", "amax", "amin", "logsumexp", "_euclidean"], "tied":
 TRUTH = "in sums and products with a float, true and false are 1 and 0; mask is only faster"
 EQUIVALENT = {
     ("pow", "mask((x == 0) * (y == 0), g)", "(x == 0) * (y == 0)"): TRUTH,
-    ("relu", "mask(out > 0, g)", "out > 0"): TRUTH,
-    ("clip", "mask(inside(x, min, max), g)", "inside(x, min, max)"): TRUTH,
     ("_where", "mask(condition, g)", "condition"): TRUTH,
     ("_where", "mask(condition == 0, g)", "condition == 0"): TRUTH,
     ("unit", "mask(length == 0, g)", "length == 0"): TRUTH,

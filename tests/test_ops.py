@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 import tinygen as tg
 from tinygen import functional as F
+from tinygen.ops import elementwise
 
 few = settings(max_examples=25)
 NUMBERS = st.floats(-3, 3, width=32)
@@ -358,6 +359,16 @@ def test_a_norm_of_rows_has_gradient_0_only_in_the_zero_row():
 def test_sqrt_has_infinite_slope_at_0():
     with np.errstate(divide="ignore"):
         assert gradient(tg.sqrt, 0.0) == [math.inf]
+
+
+@pytest.mark.parametrize("low", [0.0, 0.2, 1.0, 3.0, -0.5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gate_is_where_of_x_and_low_times_x(low, dtype):
+    x = np.random.default_rng(0).standard_normal((40, 5)).astype(dtype)
+    condition = x.T.reshape(40, 5) > 0.3
+    out = elementwise.gate(x, condition, low)
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out, np.where(condition, x, low * x), rtol=4 * np.finfo(dtype).eps)
 
 
 def test_where_sends_the_gradient_to_the_chosen():

@@ -90,7 +90,7 @@ def on_network(pick, network, func, inputs, scale=1.0, frozen=None):
     ones explode, and finite differences of huge numbers are rough. Those whose name starts with
     `frozen` want no gradient.
     """
-    places = {name: tensor for name, tensor in network.named_tensors([nn.Parameter, nn.Buffer])
+    places = {name: tensor for name, tensor in network.named_tensors((nn.Parameter, nn.Buffer))
               if tensor.dtype.kind == "f"}
     drawn = {}
     for name, t in places.items():

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from .. import backend, functional as F, ops
-from ..ops import conv, normalise, shapes
+from ..ops import conv, elementwise, normalise, shapes
 from .draw import along_lines, array, broadcast_shapes, chosen, placed, shape_of
 
 
@@ -34,6 +34,12 @@ def pow_case(pick):
         return lambda x: x ** n, {"x": array(pick, shape_of(pick))}
     x, y = broadcast_shapes(pick)
     return ops.pow, {"x": array(pick, x, positive=True), "y": array(pick, y)}
+
+
+def gate_case(pick):
+    shape, low = shape_of(pick), chosen(pick, [0.0, 0.2, -0.5])
+    condition = array(pick, shape).data > 0
+    return lambda x: elementwise.gate(x, condition, low), {"x": array(pick, shape)}
 
 
 def leaky_relu_case(pick):
@@ -332,8 +338,9 @@ PRIMITIVES = {
     "log": unary(ops.log, positive=True), "log1p": unary(ops.log1p, positive=True),
     "sqrt": unary(ops.sqrt, positive=True), "abs": unary(ops.abs), "sin": unary(ops.sin),
     "cos": unary(ops.cos), "tanh": unary(ops.tanh), "sigmoid": unary(ops.sigmoid),
-    "softplus": unary(ops.softplus), "relu": unary(ops.relu), "leaky_relu": leaky_relu_case,
-    "silu": unary(ops.silu), "maximum": binary(ops.maximum), "minimum": binary(ops.minimum),
+    "softplus": unary(ops.softplus), "gate": gate_case, "relu": unary(ops.relu),
+    "leaky_relu": leaky_relu_case, "silu": unary(ops.silu),
+    "maximum": binary(ops.maximum), "minimum": binary(ops.minimum),
     "clip": clip_case, "_where": where_case, "sum": reduction(ops.sum, empty=True),
     "amax": reduction(ops.amax, distinct=True), "amin": reduction(ops.amin, distinct=True),
     "logsumexp": logsumexp_case, "softmax": along_one(ops.softmax),

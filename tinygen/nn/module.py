@@ -48,15 +48,18 @@ class Module:
 
     def named_tensors(self, kinds, prefix=""):
         """(name, tensor) of each Parameter or Buffer, own, then each child's, shared ones twice."""
-        own = [(prefix + name, value) for kind in kinds for name, value in vars(self).items()
-               if isinstance(value, kind)]
-        return own + [item for name, child in self.named_children()
-                      for item in child.named_tensors(kinds, f"{prefix}{name}.")]
+        own, below = [], []
+        for name, value in vars(self).items():
+            if isinstance(value, kinds):
+                own.append((prefix + name, value))
+            elif isinstance(value, Module):
+                below += value.named_tensors(kinds, f"{prefix}{name}.")
+        return own + below
 
     def named_parameters(self):
         """(name, Parameter), each parameter once, also where two modules share it."""
         found = {}
-        for name, p in self.named_tensors([Parameter]):
+        for name, p in self.named_tensors(Parameter):
             found.setdefault(id(p), (name, p))
         return list(found.values())
 
@@ -64,7 +67,7 @@ class Module:
         return [p for _, p in self.named_parameters()]
 
     def named_buffers(self):
-        return self.named_tensors([Buffer])
+        return self.named_tensors(Buffer)
 
     def buffers(self):
         return [b for _, b in self.named_buffers()]
@@ -74,7 +77,7 @@ class Module:
 
         They share the module's memory, so training goes on changing them; copy them to keep them.
         """
-        return {name: t.detach() for name, t in self.named_tensors([Parameter, Buffer])}
+        return {name: t.detach() for name, t in self.named_tensors((Parameter, Buffer))}
 
     def load_state_dict(self, state_dict, strict=True):
         """Copy the tensors or arrays of `state_dict` into this module, once all were checked.
@@ -83,7 +86,7 @@ class Module:
         kind: float64 fits float32, but no float an integer. On any fault a ValueError says what is
         wrong, and nothing is changed.
         """
-        own = dict(self.named_tensors([Parameter, Buffer]))
+        own = dict(self.named_tensors((Parameter, Buffer)))
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
         if strict and (missing or unexpected):
@@ -127,7 +130,7 @@ class Module:
 
     def to(self, target):
         """Floating tensors in another dtype, or everything on another device ("cpu", "cuda")."""
-        for t in {id(t): t for _, t in self.named_tensors([Parameter, Buffer])}.values():
+        for t in {id(t): t for _, t in self.named_tensors((Parameter, Buffer))}.values():
             if target in ("cpu", "cuda") or t.dtype.kind == "f":
                 moved = t.detach().to(target).data
                 if moved is not t.data:

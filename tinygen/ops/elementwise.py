@@ -106,7 +106,21 @@ def softplus(x):
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
-@op(lambda g, out, x: g * mask(out > 0, g))
+@op(lambda g, out, x, condition, low=0.0: gate(g, condition, low))
+def gate(x, condition, low=0.0):
+    """x where `condition` (of the same shape) holds, else low * x.
+
+    As a product, which takes an eighth of the time of np.where if the condition is random.
+    """
+    factor = mask(condition, x)
+    if low:
+        factor *= 1 - low
+        factor += low
+    factor *= x
+    return factor
+
+
+@op(lambda g, out, x: gate(g, out > 0))
 def relu(x):
     """max(x, 0), with relu'(0) = 0."""
     xp = array_module(x)
@@ -114,7 +128,7 @@ def relu(x):
     return xp.maximum(x, out, out=out)
 
 
-@op(lambda g, out, x, negative_slope=0.01: g * mask(x > 0, g, negative_slope), real=True)
+@op(lambda g, out, x, negative_slope=0.01: gate(g, x > 0, negative_slope), real=True)
 def leaky_relu(x, negative_slope=0.01):
     """x where x > 0, else negative_slope * x, with leaky_relu'(0) = negative_slope."""
     xp = array_module(x)
@@ -141,7 +155,7 @@ def minimum(x, y):
     return array_module(x).minimum(x, y)
 
 
-@op(lambda g, out, x, min=None, max=None: g * mask(inside(x, min, max), g))
+@op(lambda g, out, x, min=None, max=None: gate(g, inside(x, min, max)))
 def clip(x, min=None, max=None):
     """x limited to [min, max]; the gradient passes where x lies inside or on a bound.
 

@@ -14,7 +14,7 @@ from .shapes import dims_of, expand, keepdim_shape, mask, reshape
 
 def spread(g, x, dim):
     """The gradient of a reduction over `dim`, with the reduced dimensions back at size 1."""
-    return reshape(g, keepdim_shape(x, dim))
+    return g if dim is None else reshape(g, keepdim_shape(x, dim))      # a number fits anything
 
 
 @op(lambda g, out, x, dim=None, keepdim=False: expand(spread(g, x, dim), x.shape))

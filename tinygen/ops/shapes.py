@@ -194,18 +194,12 @@ def keepdim_shape(x, dim):
     return tuple([1 if i in dims else n for i, n in enumerate(x.shape)])
 
 
-def mask(condition, like, low=0.0):
-    """1.0 where `condition` (an array or a Tensor) is true, else `low`, in the dtype of `like`.
+def mask(condition, like):
+    """1.0 where `condition` (an array or a Tensor) is true, else 0.0, in the dtype of `like`.
 
-    A constant: where a condition flips, no derivative exists, and everywhere else it is zero. As a
-    factor it is eight times faster than choosing by np.where, which a random condition slows down.
+    A constant: where a condition flips, no derivative exists, and everywhere else it is zero.
     """
     condition = raw(condition)
     if is_array(condition):
-        values = condition.astype(like.dtype)
-    else:
-        values = array_module(raw(like)).asarray(condition, like.dtype)
-    if low:
-        values *= 1 - low
-        values += low
-    return values
+        return condition.astype(like.dtype)
+    return array_module(raw(like)).asarray(condition, like.dtype)
