@@ -1109,14 +1109,60 @@ def test_item_assignment_to_a_computed_tensor_says_clone(context):
         y[0] = 5.0
 
 
-def test_in_place_operators_bind_a_new_tensor():
+def test_in_place_operators_on_a_parameter_need_no_grad():
+    w = leaf(1.0, 2.0)
+    same, y = w, (w * w).sum()
+    with pytest.raises(RuntimeError, match="would change a parameter in place; do it under no_gr"):
+        w += 1
+    with tg.no_grad():
+        w -= 0.5 * tg.tensor([2.0, 2.0])
+        w *= 3
+        w /= 2
+        w **= 2
+    assert w is same and w.is_leaf and w.requires_grad
+    assert_values(w, [0.0, 2.25])
+    with pytest.raises(RuntimeError, match="mul: x of shape .* was changed in place"):
+        y.backward()
+
+
+def test_in_place_operators_on_constants_change_what_shares_their_memory():
+    x = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    row, y = x[0], (x * leaf(1.0, 1.0)).sum()
+    row *= 10
+    assert_values(x, [[10.0, 20.0], [3.0, 4.0]])
+    with pytest.raises(RuntimeError, match="was changed in place"):
+        y.backward()
+    with pytest.raises(ValueError, match="broadcast"):
+        row += x
+
+
+def test_in_place_operators_name_a_new_tensor_where_a_graph_or_a_dtype_asks_for_one():
     x = leaf(1.0, 2.0)
-    y = x
+    y = before = 2 * x
     y += 1
-    y *= 2
-    assert_values(x, [1.0, 2.0])
-    y.sum().backward()
+    total = zeros = tg.zeros(2)
+    total += y
+    assert_values(before, [2.0, 4.0])
+    assert_values(zeros, [0.0, 0.0])
+    total.sum().backward()
     assert_values(x.grad, [2.0, 2.0])
+    count = whole = tg.tensor([1, 2])
+    count += 0.5
+    assert_values(count, [1.5, 2.5])
+    assert whole.data.tolist() == [1, 2]
+
+
+def test_numbers_are_formatted():
+    assert f"{tg.tensor(0.12345):.2f}, {leaf(1.0).sum():5.1f}" == "0.12,   1.0"
+    assert f"{tg.ones(2)}" == "tensor([1., 1.])"
+    with pytest.raises(ValueError, match="size 1"):
+        f"{tg.ones(2):.2f}"
+
+
+def test_grad_says_which_mistake_it_is_when_an_input_requires_no_gradient():
+    x = tg.ones(2)
+    with pytest.raises(RuntimeError, match=r"requires no gradient; call requires_grad_\(\) on it"):
+        tg.grad((leaf(1.0, 2.0) * x).sum(), x, allow_unused=True)
 
 
 # Creation

@@ -45,6 +45,11 @@ def as_array(x):
     return np.asarray(x) if isinstance(x, np.generic) else x
 
 
+def sizes(args):
+    """The sizes in f(2, 3) and f((2, 3)) alike, as a tuple."""
+    return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+
+
 def device_of(x):
     """`"cpu"` or `"cuda"`: where the array `x` lives."""
     return "cpu" if array_module(x) is np else "cuda"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import backend
+from .backend import sizes
 from .tensor import Tensor, raw
 
 
@@ -31,16 +32,12 @@ def new(array, dtype, device, requires_grad):
     return Tensor(array).requires_grad_(requires_grad)
 
 
-def shape_of(size):
-    return tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
-
-
 def zeros(*size, dtype=None, device=None, requires_grad=False):
-    return full(shape_of(size), 0, dtype, device, requires_grad)
+    return full(sizes(size), 0, dtype, device, requires_grad)
 
 
 def ones(*size, dtype=None, device=None, requires_grad=False):
-    return full(shape_of(size), 1, dtype, device, requires_grad)
+    return full(sizes(size), 1, dtype, device, requires_grad)
 
 
 def full(size, fill_value, dtype=None, device=None, requires_grad=False):
@@ -51,13 +48,13 @@ def full(size, fill_value, dtype=None, device=None, requires_grad=False):
 
 def randn(*size, dtype=None, device=None, requires_grad=False):
     """Standard normal numbers."""
-    array = backend.generator.standard_normal(shape_of(size), dtype or backend.default_dtype)
+    array = backend.generator.standard_normal(sizes(size), dtype or backend.default_dtype)
     return new(array, dtype, device, requires_grad)
 
 
 def rand(*size, dtype=None, device=None, requires_grad=False):
     """Uniform numbers in [0, 1)."""
-    array = backend.generator.random(shape_of(size), dtype or backend.default_dtype)
+    array = backend.generator.random(sizes(size), dtype or backend.default_dtype)
     return new(array, dtype, device, requires_grad)
 
 

@@ -10,7 +10,7 @@ from . import backend
 from .backend import array_module
 from .ops import (abs, batch_norm as normalise_batch, cat, chunk, conv, exp, expand, flatten,
                   getitem, leaky_relu, linear, log, log_softmax, maximum, mean, pad as pad_all,
-                  relu, reshape, sigmoid, silu, softmax, softplus, sqrt, sum, tanh, unsqueeze)
+                  relu, reshape, sigmoid, softmax, softplus, sqrt, sum, tanh, unsqueeze)
 from .creation import full_like
 from .tensor import Tensor, raw
 
@@ -19,6 +19,11 @@ __all__ = ["relu", "leaky_relu", "sigmoid", "tanh", "softplus", "silu", "softmax
            "dropout", "embedding", "one_hot", "batch_norm", "layer_norm",
            "binary_cross_entropy_with_logits", "mse_loss", "l1_loss", "cross_entropy", "nll_loss",
            "gaussian_nll_loss", "gaussian_kl"]
+
+
+def silu(x):
+    """x sigmoid(x) (Elfwing et al. 2018), also called swish."""
+    return x * sigmoid(x)
 
 
 def pair(n):

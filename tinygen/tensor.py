@@ -324,6 +324,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: got {len(outputs)} outputs and {len(grad_outputs)} grad_outputs; "
                          "pass one for each")
+    if not all([t.requires_grad for t in inputs]):
+        raise RuntimeError("grad: an input requires no gradient; call requires_grad_() on it first")
     gradients = _walk(outputs, grad_outputs, inputs, retain_graph, create_graph)
     results = [gradients.get(t.node or t) for t in inputs]
     if not create_graph:       # a rule may have handed on memory that it shares, or may not change

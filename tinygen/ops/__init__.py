@@ -7,8 +7,9 @@ stretched and summed), `elementwise`, `reductions`, `matrix` (matrix products), 
 
 from .shapes import (cat, chunk, contiguous, copy, expand, flatten, flip, pad, permute, reshape,
                      split, squeeze, stack, sum_to, to, transpose, unsqueeze)
-from .elementwise import (abs, add, clip, cos, div, exp, leaky_relu, log, log1p, maximum, minimum,
-                          mul, neg, pow, relu, sigmoid, silu, sin, softplus, sqrt, sub, tanh, where)
+from .elementwise import (abs, add, clamp, clip, cos, div, exp, leaky_relu, log, log1p, maximum,
+                          minimum, mul, neg, pow, relu, sigmoid, sin, softplus, sqrt, sub, tanh,
+                          where)
 from .reductions import (amax, amin, log_softmax, logsumexp, mean, norm, softmax, std, sum, var)
 from .matrix import linear, matmul
 from .indexing import argmax, argmin, getitem, max, min, put_back, take_along_dim

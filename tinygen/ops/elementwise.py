@@ -46,7 +46,8 @@ def neg(x):
     lambda g, out, x, y: sum_to(g * out * log(x + mask(x == 0, g)), y.shape))
 def pow(x, y):
     """x to the power y."""
-    return x ** y
+    # NumPy's power takes twenty times as long as products, where a number is negative.
+    return x * x * x if isinstance(y, Real) and y == 3 else x ** y
 
 
 @op(lambda g, out, x: g * out, real=True)
@@ -136,12 +137,6 @@ def leaky_relu(x, negative_slope=0.01):
     return (xp.maximum if negative_slope <= 1 else xp.minimum)(x, out, out=out)
 
 
-@op(lambda g, out, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))), real=True)
-def silu(x):
-    """x sigmoid(x) (Elfwing et al. 2018), also called swish."""
-    return x * sigmoid(x)
-
-
 # At a tie each argument gets half, so that maximum(x, x) has the gradient of x.
 @op(lambda g, out, x, y: sum_to(g * (mask(x > y, g) + 0.5 * mask(x == y, g)), x.shape),
     lambda g, out, x, y: sum_to(g * (mask(x < y, g) + 0.5 * mask(x == y, g)), y.shape))
@@ -165,6 +160,9 @@ def clip(x, min=None, max=None):
         raise TypeError("clip: min and max must be numbers or None; "
                         "for tensors, use maximum and minimum")
     return array_module(x).clip(x, min, max)
+
+
+clamp = clip          # PyTorch has both names
 
 
 def inside(x, low, high):

@@ -5,7 +5,7 @@ import collections
 from ..backend import array_module, is_array
 from ..tensor import Tensor, op, raw
 from .reductions import amax, amin
-from .shapes import dims_of, keepdim_shape, reshape
+from .shapes import dims_of, reshape
 
 
 def repeats(index):
@@ -81,9 +81,7 @@ def argmin(x, dim=None, keepdim=False):
 def pick(x, dim, keepdim, find):
     at = find(x, dim, True) if x.ndim else Tensor(array_module(raw(x)).zeros((), "int64"))
     values = take_along_dim(x, at, dim) if x.ndim else x
-    shape = at.shape if keepdim else keepdim_shape(x, dim)
-    if not keepdim:
-        shape = tuple([n for i, n in enumerate(shape) if i not in dims_of(x, dim)])
+    shape = tuple([n for i, n in enumerate(at.shape) if keepdim or i not in dims_of(x, dim)])
     return Extreme(reshape(values, shape), reshape(at, shape))
 
 

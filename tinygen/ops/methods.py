@@ -8,13 +8,9 @@ import operator
 import numpy as np
 
 from .. import backend
+from ..backend import sizes
 from ..tensor import Tensor, is_grad_enabled, raw
 from . import elementwise, indexing, matrix, reductions, shapes
-
-
-def sizes(args):
-    """reshape(2, 3) and reshape((2, 3)) alike."""
-    return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
 
 
 def detach(self):
@@ -55,16 +51,30 @@ def requires_grad_(self, requires_grad=True):
 
 def setitem(self, index, value):
     """self[index] = value, in place. Not for a tensor that a graph has computed."""
-    from_graph = self.node is not None
-    if from_graph or self.requires_grad and is_grad_enabled():
-        what = "a computed tensor" if from_graph else "a parameter"
-        instead = "use .detach().clone()" if from_graph else "do it under no_grad()"
-        raise RuntimeError(f"item assignment would change {what} in place; {instead}")
+    if self.node is not None:
+        raise RuntimeError("this would change a computed tensor in place; use .detach().clone()")
+    if self.requires_grad and is_grad_enabled():
+        raise RuntimeError("this would change a parameter in place; do it under no_grad()")
     if isinstance(value, Tensor) and value.requires_grad and is_grad_enabled():
         raise RuntimeError("item assignment would cut the value off from its graph; "
                            "use cat, stack or where, or assign value.detach()")
     self.data[raw(index)] = raw(value)
     self.changed()
+
+
+def in_place(operation):
+    """x += y and its like: in place, as in PyTorch.
+
+    But where x was computed, becomes part of a graph, or would change its dtype, `x` is from then
+    on the name of a new tensor.
+    """
+    def change(self, other):
+        result = operation(self, other)
+        if self.node or result.node and not self.requires_grad or result.dtype != self.dtype:
+            return result
+        self[...] = result
+        return self
+    return change
 
 
 def length(self):
@@ -102,7 +112,7 @@ def compare(relation):
     return lambda *tensors: Tensor(relation(*[raw(x) for x in tensors]))
 
 
-for name in "abs exp log log1p sqrt sin cos tanh sigmoid relu clip pow".split():
+for name in "abs exp log log1p sqrt sin cos tanh sigmoid relu clip clamp pow".split():
     setattr(Tensor, name, getattr(elementwise, name))
 for name in "sum mean var std amax amin logsumexp softmax log_softmax norm".split():
     setattr(Tensor, name, getattr(reductions, name))
@@ -111,18 +121,20 @@ for name in "flatten flip squeeze unsqueeze transpose split chunk".split():
 for name in "lt le gt ge eq ne and_ or_ invert".split():
     setattr(Tensor, f"__{name.strip('_')}__", compare(getattr(operator, name)))
 
-Tensor.__add__, Tensor.__radd__ = elementwise.add, lambda x, y: elementwise.add(y, x)
-Tensor.__sub__, Tensor.__rsub__ = elementwise.sub, lambda x, y: elementwise.sub(y, x)
-Tensor.__mul__, Tensor.__rmul__ = elementwise.mul, lambda x, y: elementwise.mul(y, x)
-Tensor.__truediv__, Tensor.__rtruediv__ = elementwise.div, lambda x, y: elementwise.div(y, x)
-Tensor.__pow__, Tensor.__rpow__ = elementwise.pow, lambda x, y: elementwise.pow(y, x)
-Tensor.__matmul__, Tensor.__rmatmul__ = matrix.matmul, lambda x, y: matrix.matmul(y, x)
+operations = {"add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul,
+              "truediv": elementwise.div, "pow": elementwise.pow, "matmul": matrix.matmul}
+for name, operation in operations.items():
+    setattr(Tensor, f"__{name}__", operation)
+    setattr(Tensor, f"__r{name}__", lambda x, y, operation=operation: operation(y, x))
+    setattr(Tensor, f"__i{name}__", in_place(operation))
+
 Tensor.__neg__, Tensor.__abs__ = elementwise.neg, elementwise.abs
 Tensor.__getitem__, Tensor.__setitem__ = indexing.getitem, setitem
 Tensor.__len__, Tensor.__repr__, Tensor.__array__ = length, text, array
 Tensor.__iter__ = lambda self: (self[i] for i in range(length(self)))
 Tensor.__bool__ = lambda self: bool(self.data)
 Tensor.__float__ = lambda self: float(self.item())
+Tensor.__format__ = lambda self, spec: format(self.item() if spec else str(self), spec)
 Tensor.__int__ = lambda self: int(self.item())
 Tensor.__index__ = lambda self: operator.index(self.item())
 Tensor.__hash__ = object.__hash__

@@ -94,8 +94,6 @@ def norm(x, p=2, dim=None, keepdim=False):
         return _euclidean(x, dim, keepdim)
     if p in (math.inf, -math.inf):
         return (amax if p > 0 else amin)(abs(x), dim, keepdim)
-    if p == 1:
-        return sum(abs(x), dim, keepdim)
     total = sum(pow(abs(x), p), dim, keepdim)
     zero = mask(total == 0, total)
     return pow(total + zero, 1 / p) * (1 - zero)
