@@ -517,6 +517,7 @@ def test_batches_of_a_tuple_belong_together():
         assert isinstance(a, Tensor) and isinstance(b, Tensor)
         assert a.dtype == np.float32 and b.dtype == np.int64
         assert (a.data == x[b.data]).all()
+    assert len(datasets.DataLoader((x, y), 4).dataset) == len(x)
     (only,), = datasets.DataLoader((x,), batch_size=10)
     assert (only.data == x).all()
 

@@ -464,7 +464,7 @@ def test_an_embedding_has_no_such_row(index):
     (ValueError, "max_pool2d: kernel", lambda: F.max_pool2d(tg.ones(1, 1, 4, 4), 0)),
     (ValueError, "avg_pool2d: kernel", lambda: F.avg_pool2d(tg.ones(1, 1, 4, 4), 2, 0)),
     (ValueError, "max_pool2d: kernel", lambda: F.max_pool2d(tg.ones(1, 1, 4, 4), 2, padding=-1)),
-    (ValueError, "expected one number, or a", lambda: F.conv2d(
+    (ValueError, "expected one whole number, or a", lambda: F.conv2d(
         tg.ones(1, 1, 3, 3), tg.ones(1, 1, 2, 2), stride=(1, 2, 3))),
     (ValueError, "output_padding", lambda: F.conv_transpose2d(
         tg.ones(1, 1, 3, 3), tg.ones(1, 1, 2, 2), output_padding=-1)),
@@ -492,3 +492,9 @@ def test_targets_and_indices_that_change_before_backward_stay_what_they_were():
     rows[...] = 2
     found.backward()
     assert weight.grad.numpy().tolist() == [[2, 2], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("loss", [F.mse_loss, F.l1_loss, F.binary_cross_entropy_with_logits])
+def test_losses_compare_two_tensors(loss):
+    with pytest.raises(TypeError, match=f"{loss.__name__}: got Tensor and float; expected two ten"):
+        loss(tg.ones(2), 1.0)

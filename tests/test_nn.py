@@ -778,3 +778,54 @@ def test_unflatten_and_dropout_refuse_what_cannot_be():
         nn.Unflatten(5, (1, 4))(tg.ones(1, 4))
     with pytest.raises(ValueError, match="Dropout: p is 2.0"):
         nn.Dropout(2.0)
+
+
+class Averaging(nn.Module):
+    """A module whose forward assigns to its buffers."""
+
+    def __init__(self):
+        self.weight, self.mean = nn.Parameter(tg.ones(2)), nn.Buffer(tg.zeros(2))
+        self.steps = nn.Buffer(tg.tensor(0))
+
+    def forward(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * (x * self.weight).mean(0)
+        self.steps += 1
+        return x
+
+
+def test_a_buffer_that_is_assigned_to_stays_a_buffer():
+    module = Averaging()
+    for _ in range(2):
+        module(tg.ones(3, 2))
+    state = module.state_dict()
+    assert list(state) == ["weight", "mean", "steps"] and state["steps"].item() == 2
+    np.testing.assert_allclose(state["mean"].data, [0.19, 0.19], rtol=1e-6)
+    assert not module.mean.requires_grad
+    Averaging().load_state_dict(state)
+
+
+def test_a_parameter_is_replaced_by_a_parameter_or_none_alone():
+    module = nn.Linear(2, 1)
+    for wrong in (tg.ones(1, 2), np.ones((1, 2)), 3.0):
+        with pytest.raises(TypeError, match="Linear: weight is a Parameter, so assign one, not"):
+            module.weight = wrong
+    module.weight, module.bias = nn.Parameter(tg.ones(1, 2)), None
+    assert module(tg.ones(1, 2)).item() == 2 and len(module.parameters()) == 1
+
+
+def test_a_parameter_that_wants_a_gradient_holds_floats():
+    with pytest.raises(RuntimeError, match="only a floating point tensor can require a gradient"):
+        nn.Parameter(tg.tensor(2))
+    assert nn.Parameter(tg.tensor(2), requires_grad=False).item() == 2
+
+
+def test_initialisation_asks_for_the_parameter_not_its_array():
+    layer = nn.Linear(2, 2)
+    with pytest.raises(TypeError, match="init: got ndarray, expected a parameter such as layer.w"):
+        nn.init.normal_(layer.weight.data)
+
+
+@pytest.mark.parametrize("given", ["same", 1.5, (1, 2, 3), (1, "a")])
+def test_sizes_of_images_are_whole_numbers_or_pairs(given):
+    with pytest.raises(ValueError, match="expected one whole number, or a \\(vertical, horizontal"):
+        nn.Conv2d(1, 1, 3, padding=given)

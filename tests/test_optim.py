@@ -483,6 +483,29 @@ def test_a_schedule_has_at_least_one_epoch(kind, name):
         kind(optimizer, **{name: 0})
 
 
+def test_schedules_of_one_optimiser_multiply():
+    """The learning rates are those of PyTorch 2.13 for the same two schedules."""
+    optimizer = optim.SGD([parameter([1.0])], lr=1.0)
+    warm_up, decay = optim.LinearLR(optimizer, 0.1, 1.0, 3), optim.ExponentialLR(optimizer, 0.9)
+    rates = [optimizer.lr]
+    for _ in range(4):
+        warm_up.step()
+        decay.step()
+        rates.append(optimizer.lr)
+    np.testing.assert_allclose(rates, [0.1, 0.36, 0.567, 0.729, 0.6561], rtol=1e-12)
+    saved = optimizer.state_dict(), warm_up.state_dict(), decay.state_dict()
+    again = optim.SGD([parameter([1.0])], lr=1.0)
+    parts = [again, optim.LinearLR(again, 0.1, 1.0, 3), optim.ExponentialLR(again, 0.9)]
+    for part, state in zip(parts, saved):
+        part.load_state_dict(state)
+    assert again.lr == pytest.approx(0.6561, rel=1e-12)
+
+
+def test_an_optimiser_refuses_computed_tensors():
+    with pytest.raises(ValueError, match="SGD: got a computed tensor, which no update would reach"):
+        optim.SGD([parameter([1.0]) * 0.1])
+
+
 def test_a_learning_rate_of_0_moves_nothing():
     p = parameter([1.0])
     set_gradients([p], 0)

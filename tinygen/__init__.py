@@ -8,9 +8,9 @@
 
 The names are PyTorch's: `Tensor`, `tensor`, `zeros`, `randn` and their like, `grad`, `no_grad`,
 `manual_seed`, `save`, `load`, and operations such as `exp`, `matmul` and `sum`, also as methods.
-Layers are in `tg.nn`, losses in `tg.functional`, optimisers in `tg.optim`, then there are
-`tg.distributions` and `tg.gradcheck`. The models are in `tinygen.gan` and `tinygen.vae`, the
-training loop in `tinygen.train`, data in `tinygen.datasets`, measures in `tinygen.metrics`.
+Layers are in the module `tg.nn`, losses in `tg.functional`, optimisers in `tg.optim`; then there
+are `tg.distributions`, `tg.gradcheck` (with the function of that name), the models in `tg.gan` and
+`tg.vae`, the training loop in `tg.train`, data in `tg.datasets`, measures in `tg.metrics`.
 """
 
 import importlib
@@ -26,7 +26,8 @@ from .ops import *  # noqa: F403  (every primitive is a public function, as in P
 
 def __getattr__(name):
     """What not every script needs is imported at its first use: half of the time of an import."""
-    if name in ("distributions", "functional", "gradcheck", "nn", "optim"):
+    if name in ("datasets", "distributions", "functional", "gan", "gradcheck", "metrics", "nn",
+                "optim", "train", "vae"):
         return importlib.import_module(f"tinygen.{name}")
     if name in ("save", "load", "detect_anomaly"):
         home = "anomaly" if name == "detect_anomaly" else "serialization"

@@ -12,21 +12,36 @@ def check_count(name, value):
         raise InputError(f"{name} is {value!r}, expected an integer of 1 or more; give one")
 
 
+class TensorDataset:
+    """Arrays of equal length that belong together: `dataset[i]` is a tuple of their rows i."""
+
+    def __init__(self, *tensors):
+        self.tensors = tensors
+
+    def __len__(self):
+        return len(self.tensors[0])
+
+    def __getitem__(self, index):
+        return tuple([array[index] for array in self.tensors])
+
+
 class DataLoader:
     """Cuts `dataset` into batches: `for x in DataLoader(data.train, 64, shuffle=True)`.
 
     `dataset` is an array `(N, ...)`, and each batch a Tensor `(batch_size, ...)`; or a tuple of
-    arrays of equal length, and each batch a tuple of Tensors that belong together. The last batch
-    holds what is left, unless `drop_last`. With `shuffle`, every `for` draws one new permutation
-    from `backend.generator` as it starts. Batches are copies, on the default device unless the data
-    is on another. In PyTorch `dataset` is an object.
+    arrays of equal length, or a `TensorDataset` of them, and each batch a tuple of Tensors that
+    belong together. The last batch holds what is left, unless `drop_last`. With `shuffle`, every
+    `for` draws one new permutation from `backend.generator` as it starts. Batches are copies, on
+    the default device unless the data is on another.
 
     Raises `InputError` for a batch size below 1, unequal lengths, and no data.
     """
 
     def __init__(self, dataset, batch_size=1, shuffle=False, drop_last=False):
         check_count("DataLoader: batch_size", batch_size)
-        arrays = dataset if isinstance(dataset, tuple) else (dataset,)
+        if isinstance(dataset, tuple):
+            dataset = TensorDataset(*dataset)
+        arrays = getattr(dataset, "tensors", (dataset,))
         if not all(backend.is_array(array) and array.ndim for array in arrays):
             names = ", ".join(type(x).__name__ for x in arrays)
             raise InputError(f"DataLoader: got {names}, expected arrays (N, ...); "
@@ -56,4 +71,4 @@ class DataLoader:
             here = backend.device_of(array)
             place = backend.default_device if here == "cpu" else here
             batch.append(Tensor(backend.to_device(array[backend.to_device(rows, here)], place)))
-        return tuple(batch) if isinstance(self.dataset, tuple) else batch[0]
+        return tuple(batch) if isinstance(self.dataset, TensorDataset) else batch[0]

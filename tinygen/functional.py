@@ -5,6 +5,7 @@ But the first argument is called `x`, except in the losses. Those take `reductio
 """
 
 import math
+from numbers import Integral
 
 from . import backend
 from .backend import array_module
@@ -28,9 +29,10 @@ def silu(x):
 
 def pair(n):
     """A number for both image directions, or a (vertical, horizontal) pair."""
-    if isinstance(n, (tuple, list)) and len(n) != 2:
-        raise ValueError(f"got {n}; expected one number, or a (vertical, horizontal) pair")
-    return tuple(n) if isinstance(n, (tuple, list)) else (n, n)
+    both = tuple(n) if isinstance(n, (tuple, list)) else (n, n)
+    if len(both) != 2 or not all([isinstance(i, Integral) for i in both]):
+        raise ValueError(f"got {n!r}; expected one whole number, or a (vertical, horizontal) pair")
+    return both
 
 
 def check_images(name, x, channels, weight):
@@ -269,6 +271,9 @@ def reduce(losses, reduction):
 
 
 def check_pair(name, x, target):
+    if not all([hasattr(part, "dtype") for part in (x, target)]):
+        raise TypeError(f"{name}: got {type(x).__name__} and {type(target).__name__}; expected two "
+                        "tensors of one shape, such as full_like(input, 1.0) for the target")
     if "f" not in (x.dtype.kind, target.dtype.kind):
         raise TypeError(f"{name}: input and target are {x.dtype} and {target.dtype}; convert "
                         "input with .float()")

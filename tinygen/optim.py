@@ -55,7 +55,10 @@ class Optimizer:
         if lr < 0 or weight_decay < 0:
             raise ValueError(f"{type(self).__name__}: lr is {lr} and weight_decay {weight_decay}; "
                              "neither may be negative")
-        self.lr, self.weight_decay = lr, weight_decay
+        if any([p.node is not None for p in self.params]):
+            raise ValueError(f"{type(self).__name__}: got a computed tensor, which no update would "
+                             "reach; pass leaves, such as parameters or detached tensors")
+        self.lr, self.weight_decay, self.schedules = lr, weight_decay, []
         self.state = [{} for _ in self.params]     # of each parameter: number of steps, arrays
 
     def zero_grad(self):
@@ -114,7 +117,10 @@ class Optimizer:
         raise NotImplementedError
 
     def state_dict(self):
-        """{"lr": ..., "state": {parameter number: {"step": ..., name: array}}}."""
+        """{"lr": ..., "state": {parameter number: {"step": ..., name: array}}}.
+
+        PyTorch's holds the other settings too, such as betas; here those are the constructor's.
+        """
         states = {str(i): dict(state) for i, state in enumerate(self.state) if state}
         return {"lr": self.lr, "state": states}
 
@@ -252,10 +258,16 @@ class AdamW(Adam):
 # Learning-rate schedules: `step()` after each epoch sets optimizer.lr = factor(epoch) * first lr.
 
 class LRScheduler:
-    """A learning rate that follows `factor(epoch)`, epoch 0, 1, 2, ..."""
+    """A learning rate that follows `factor(epoch)`, epoch 0, 1, 2, ...
+
+    Several schedules of one optimiser multiply their factors.
+    """
 
     def __init__(self, optimizer):
-        self.optimizer, self.base_lr, self.last_epoch = optimizer, optimizer.lr, -1
+        before = optimizer.schedules
+        self.base_lr = before[0].base_lr if before else optimizer.lr
+        self.optimizer, self.last_epoch = optimizer, -1
+        before.append(self)
         self.step()
 
     def factor(self, epoch):
@@ -263,7 +275,8 @@ class LRScheduler:
 
     def step(self):
         self.last_epoch += 1
-        self.optimizer.lr = self.base_lr * self.factor(self.last_epoch)
+        factors = [schedule.factor(schedule.last_epoch) for schedule in self.optimizer.schedules]
+        self.optimizer.lr = self.base_lr * math.prod(factors)
 
     def get_last_lr(self):
         return [self.optimizer.lr]

@@ -182,8 +182,8 @@ def _same_dtype(primitive, args, options):
     numbers. Returns the arrays, the options, and the dtype (None if the operation names its own).
     """
     floating = [a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f"]
-    if len(set(floating)) > 1:
-        raise TypeError(f"{primitive.__name__}: got tensors of {' and '.join(map(str, floating))}, "
+    if len(kinds := sorted(map(str, set(floating)))) > 1:
+        raise TypeError(f"{primitive.__name__.strip('_')}: got tensors of {' and '.join(kinds)}, "
                         "which do not mix; convert one with .float() or .double()")
     arrays = [_plain(raw(a)) for a in args]
     options = {name: _plain(x) for name, x in options.items()}

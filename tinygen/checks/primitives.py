@@ -355,6 +355,7 @@ COMPOSED = {
     "stack": joined(ops.stack, same=True), "chunk": cut(ops.chunk), "split": cut(ops.split),
     "transpose": viewed(ops.transpose), "flatten": viewed(ops.flatten),
     "squeeze": viewed(lambda x, dim, _: ops.squeeze(x, dim)), "silu": unary(F.silu),
+    "clamp": clip_case,
     "unsqueeze": viewed(lambda x, dim, _: ops.unsqueeze(x, dim)), "norm": norm_case,
     "mean": reduction(ops.mean), "var": spread_case(ops.var), "std": spread_case(ops.std),
     "max": along_one(ops.max, distinct=True), "min": along_one(ops.min, distinct=True),

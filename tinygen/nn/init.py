@@ -10,10 +10,14 @@ import math
 import numpy as np
 
 from .. import backend
+from ..tensor import Tensor
 
 
 def fill(tensor, values):
     """Put host values into a tensor, wherever it lives."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"init: got {type(tensor).__name__}, expected a parameter such as "
+                        "layer.weight, whose data (a NumPy array, not a tensor) it fills")
     tensor.data[...] = backend.to_device(np.asarray(values, tensor.dtype), tensor.device)
     tensor.changed()
     return tensor

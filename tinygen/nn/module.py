@@ -10,7 +10,8 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data, requires_grad=True):
-        super().__init__(raw(data), requires_grad, version=getattr(data, "version", None))
+        super().__init__(raw(data), version=getattr(data, "version", None))
+        self.requires_grad_(requires_grad)
 
 
 class Buffer(Tensor):
@@ -29,6 +30,16 @@ class Module:
 
     def forward(self, *inputs):
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
+
+    def __setattr__(self, name, value):
+        """A parameter stays one, and a tensor that is assigned to a buffer becomes the buffer."""
+        old = vars(self).get(name)
+        if isinstance(old, Parameter) and not isinstance(value, (Parameter, type(None))):
+            raise TypeError(f"{type(self).__name__}: {name} is a Parameter, so assign one, not "
+                            f"{type(value).__name__}; or change it in place under no_grad()")
+        if isinstance(old, Buffer) and type(value) is Tensor:
+            value = Buffer(value)
+        super().__setattr__(name, value)
 
     def __call__(self, *inputs, **options):
         return self.forward(*inputs, **options)
