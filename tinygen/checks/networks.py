@@ -106,7 +106,7 @@ def on_network(pick, network, func, inputs, scale=1.0, frozen=None):
             owner = network
             for part in path:
                 owner = vars(owner)[part]
-            setattr(owner, last, tensor)
+            vars(owner)[last] = tensor         # setattr would keep a parameter a parameter
         with enable_grad():                # a gradient penalty needs a graph, whoever evaluates it
             return func(network, *args[:len(inputs)])
 
