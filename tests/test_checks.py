@@ -215,6 +215,12 @@ def test_a_value_saved_by_the_body_is_found_by_second_order_alone(planted):
         gradgradcheck(square, point(3))
 
 
+@pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
+def test_nothing_to_check_is_an_error(check):
+    with pytest.raises(ValueError, match="no input requires a gradient, so there is nothing to ch"):
+        check(lambda x: x * x, [tg.tensor([1.0, 2.0], dtype="float64")])
+
+
 def test_run_names_the_operation_with_a_wrong_rule(monkeypatch):
     right, almost = ops.mul.rule(0), lambda g, out, x, y: sum_to(g * x * 1.01, y.shape)
     monkeypatch.setattr(ops.mul, "rule", [right, almost].__getitem__)

@@ -1,6 +1,7 @@
 """The command line: every command on tiny data, and one sentence for whatever is wrong."""
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 import tinygen as tg
-from tinygen import cli, datasets, gan, report, vae
+from tinygen import cli, datasets, gan, report, train, vae
 from tinygen.backend import InputError
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -460,6 +461,19 @@ def test_resume_without_a_comparison_starts_afresh_and_says_so(here, command):
     assert status == 0 and len(rows("both/vae/history.csv")) == 2
 
 
+def test_a_comparison_stopped_between_its_two_folders_starts_afresh(here, command):
+    given = ["compare", "--data", "../tiny", "--epochs", "1"]
+    command(*given, "--out", "both")
+    for rest in (pathlib.Path("both", "gan"), pathlib.Path("both", "vae", "samples")):
+        shutil.rmtree(rest)
+    for path in pathlib.Path("both", "vae").iterdir():
+        if path.name != "config.json":
+            path.unlink()
+    status, said, _ = command(*given, "--resume", "both")
+    assert status == 0 and "starts afresh" in said
+    assert len(rows("both/vae/history.csv")) == len(rows("both/gan/history.csv")) == 1
+
+
 def test_check_prints_a_table(here, command):
     status, said, _ = command("check", "add", "--cases", "3")
     lines = said.splitlines()
@@ -647,3 +661,47 @@ def test_a_process_ends_with_the_status_and_one_sentence(here):
     done = in_a_process("train", "vae", "--epochs", "-1")
     assert one_sentence((done.returncode, done.stdout, done.stderr), "-1 is not a whole number")
     assert os.listdir() == []
+
+
+def test_a_quick_run_takes_examples_of_all_classes(monkeypatch):
+    labels = np.repeat(np.arange(5), 24)
+    data = datasets.Dataset("sorted", *[np.zeros((120, 1, 2, 2), np.float32)] * 2, labels, labels)
+    monkeypatch.setattr(datasets, "load", lambda name: data)
+    monkeypatch.setattr(cli, "QUICK", 60)
+    few = cli.load_data("sorted", True)
+    assert np.bincount(few.train_labels).tolist() == [12] * 5
+    assert np.bincount(few.test_labels).tolist() == [2] * 5
+    assert len(few.train) == 60 and len(few.test) == 10
+    monkeypatch.setattr(cli, "QUICK", 1000)
+    assert (cli.load_data("sorted", True).train_labels == labels).all()
+
+
+def test_a_full_disk_is_told_in_a_sentence(copy, command, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(train, "save", full)
+    status, _, error = command("train", "vae", "--resume", copy("vae"), "--epochs", "2")
+    assert status == 2 and "there is no room left to write (No space left" in error
+    assert "Traceback" not in error
+
+
+def test_compare_leaves_the_run_of_one_model_alone(copy, command):
+    run = copy("vae")
+    before = contents(run)
+    status, _, error = command("compare", "--resume", run, "--data", "../tiny")
+    assert status == 2 and "is the run of one model, and a comparison has two" in error
+    assert contents(run) == before
+
+
+def test_fewer_epochs_than_a_run_has_had_change_nothing(copy, command):
+    run = copy("vae")
+    command("train", "vae", "--resume", run, "--epochs", "2")
+    command("train", "vae", "--resume", run, "--epochs", "1")
+    assert json.loads((run / "config.json").read_text())["epochs"] == 2
+    assert len(rows(run / "history.csv")) == 2
+
+
+def test_what_to_type_next_is_quoted(here, command):
+    _, said, _ = command("train", "vae", "--data", "ring", "--epochs", "1", "--out", "my run")
+    assert said.rstrip().endswith("tinygen sample 'my run'")

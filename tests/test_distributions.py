@@ -266,6 +266,11 @@ def test_either_probs_or_logits(kind):
 
 # Categorical
 
+def test_probabilities_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match="probs must be 0 or more, with one above 0"):
+        Categorical(tg.tensor([math.nan, 1.0]))
+
+
 
 def test_categorical_frequencies():
     probs = np.array([[0.1, 0.0, 0.6, 0.3], [0.25] * 4])

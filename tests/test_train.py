@@ -575,3 +575,42 @@ def test_threads(monkeypatch, said, expected):
     for name, value in said.items():
         monkeypatch.setenv(name, value)
     assert train.environment()["threads"] == (expected or len(os.sched_getaffinity(0)))
+
+
+def test_a_resumed_run_makes_its_folder_of_pictures_again(tmp_path):
+    go("vae", tmp_path)
+    for picture in (tmp_path / "samples").iterdir():
+        picture.unlink()
+    (tmp_path / "samples").rmdir()
+    go("vae", tmp_path, epochs=3)
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["epoch_003.png"]
+
+
+def test_an_unfinished_epoch_is_finished_with_its_own_batch_size(tmp_path):
+    def press_ctrl_c(training):
+        step = training.step
+
+        def pressed(x):
+            signal.raise_signal(signal.SIGINT)
+            return step(x)
+        training.step = pressed
+
+    with pytest.raises(KeyboardInterrupt, match="step 1 of epoch 1"):
+        go("vae", tmp_path, change=press_ctrl_c)
+    data = dataset("vae")
+    with pytest.raises(InputError, match="in the midst of an epoch with batch size 8; finish that"):
+        train.fit(train.build(config_of("vae", data)), data, tmp_path, 2, 4, progress=False)
+
+
+def test_a_run_goes_on_with_its_own_learning_rate(tmp_path):
+    go("vae", tmp_path)
+    data = dataset("vae")
+    with pytest.raises(InputError, match=r"its lr is 0.001, expected 0.5"):
+        train.fit(train.build(config_of("vae", data, lr=0.5)), data, tmp_path, 3, 8, progress=False)
+
+
+@pytest.mark.parametrize("text, epochs", [
+    ("epoch,seconds\n1,2.5\n2,", [1]), ("epoch,seconds\n1,2.5\n2", [1]), ("junk", []), ("", [])])
+def test_a_timing_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path, text, epochs):
+    (tmp_path / "timing.csv").write_text(text)
+    assert [row["epoch"] for row in train.read_timing(tmp_path / "timing.csv")] == epochs

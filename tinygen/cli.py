@@ -1,8 +1,12 @@
 """Floor 7: the command line. Bad input ends in a sentence and status 2, a bug in its traceback."""
 
 import dataclasses
+import errno
 import pathlib
+import shlex
 import sys
+
+import numpy as np
 
 from . import backend, datasets, inpaint, lessons, metrics, plots, train
 from .arguments import QUICK, Parser, parser
@@ -14,11 +18,16 @@ def load_data(name, quick):
     data = datasets.load(name)
     if not quick:
         return data
-    few = QUICK // 6
+    some, few = spread(len(data.train), QUICK), spread(len(data.test), QUICK // 6)
     return dataclasses.replace(
-        data, train=data.train[:QUICK], test=data.test[:few],
-        train_labels=None if data.train_labels is None else data.train_labels[:QUICK],
-        test_labels=None if data.test_labels is None else data.test_labels[:few])
+        data, train=data.train[some], test=data.test[few],
+        train_labels=None if data.train_labels is None else data.train_labels[some],
+        test_labels=None if data.test_labels is None else data.test_labels[few])
+
+
+def spread(n, few):
+    """At most `few` of n rows, at equal distances: the first ones may all be of one class."""
+    return np.arange(min(n, few)) * n // min(n, few)
 
 
 def new_data(args):
@@ -77,19 +86,29 @@ class Stopped(Exception):
         super().__init__(f"stopped; {out} holds {kept}; go on with: tinygen {again}")
 
 
+def command(*words):
+    """What to type: each word in quotes where it needs them."""
+    return shlex.join([str(word) for word in words])
+
+
 def compare(args):
     from . import report
 
     out = pathlib.Path(args.resume) if args.resume else new_folder(args.out, "compare")
     begun = (out / "gan" / "config.json").exists()
     if begun and not args.resume:
-        raise InputError(f"{out} already holds a comparison; go on with it by --resume {out}, "
-                         "or choose another --out")
+        raise InputError(f"{out} already holds a comparison; go on with it by "
+                         f"{command('--resume', out)}, or choose another --out")
+    if (out / "config.json").exists():
+        raise InputError(f"{out} is the run of one model, and a comparison has two; go on with it "
+                         "by tinygen train, or choose another folder")
     if begun:
         configs, (data, _) = zip(*[resume(args, out / model) for model in ("vae", "gan")])
     else:
         if args.resume:
             print(f"{out} holds no comparison yet, so this starts afresh.")
+            if not (out / "vae" / "checkpoint.npz").exists():     # stopped between the two configs
+                (out / "vae" / "config.json").unlink(missing_ok=True)
         data = new_data(args)
         if not data.is_images:
             raise InputError(f"compare works on images, but {args.data} has points of "
@@ -98,7 +117,7 @@ def compare(args):
         usual = {"vae": 5 if args.quick else 3, "gan": 2}     # a quick epoch has few steps
         configs = [configure(args, model, data, out / model, args.epochs or epochs,
                              architecture="conv") for model, epochs in usual.items()]
-    again = f"compare --resume {out}"
+    again = command("compare", "--resume", out)
     vae, gan = [run_to_end(out / config["model"], config, data, again) for config in configs]
     note = (f"Quick run: only {len(data.train):,} of the training images were used."
             if vae.config["quick"] else "")
@@ -134,16 +153,17 @@ def train_model(args):
         config = configure(args, args.model, data, out, epochs,
                            architecture=args.architecture, latent_dim=args.latent_dim,
                            **({"loss": args.loss} if args.model == "gan" else {}))
-    run_to_end(out, config, data, f"train {args.model} --resume {out}")
+    run_to_end(out, config, data, command("train", args.model, "--resume", out))
     print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. "
-          f"Draw more with: tinygen sample {out}")
+          f"Draw more with: {command('tinygen', 'sample', out)}")
 
 
 def resume(args, out):
     """(config, data) of the run in the folder `out`, which goes on as it was configured."""
     config = train.read_config(out)
     refuse_changes(args, config)
-    config["epochs"] = args.epochs or config["epochs"]
+    done = len(train.read_timing(out / "timing.csv"))
+    config["epochs"] = max(args.epochs or config["epochs"], done)
     if not (out / "checkpoint.npz").exists():
         print(f"{out} holds no checkpoint yet, so this starts afresh.")
     backend.manual_seed(config["seed"])
@@ -214,7 +234,8 @@ def evaluate(args):
         samples = metrics.draw(training, n)
         real = data.train[backend.generator.permutation(len(data.train))[:n]]
         classifier = metrics.load_classifier()
-        found, floor = [metrics.image_figures(classifier, images, data.test[:n])
+        test = data.test[spread(len(data.test), n)]
+        found, floor = [metrics.image_figures(classifier, images, test)
                         for images in (samples, real)]
         what = f"{n} test images, by the features of the digit classifier"
     else:
@@ -296,6 +317,10 @@ def main(argv=None):
         print(f"tinygen {args.command}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            print(f"tinygen {args.command}: there is no room left to write ({error.strerror}); "
+                  "what was written before is whole; make room, then go on", file=sys.stderr)
+            return 2
         if error.filename is None:
             raise
         print(f"tinygen {args.command}: {error.filename} cannot be written or read "

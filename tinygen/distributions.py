@@ -102,7 +102,7 @@ class Categorical:
         given, = as_tensors(logits if probs is None else probs)
         if probs is not None:
             some = raw(given) > 0
-            if bool((raw(given) < 0).any()) or not bool(some.any(axis=-1).all()):
+            if not bool((raw(given) >= 0).all()) or not bool(some.any(axis=-1).all()):
                 raise ValueError("Categorical: probs must be 0 or more, with one above 0")
             shares = given / sum(given, -1, True)
             self.logits = where(some, log(where(some, shares, 1.0)), -math.inf)

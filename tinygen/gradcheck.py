@@ -79,6 +79,9 @@ def largest_error(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3):
     inputs = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
     worst = [None] * len(inputs)
     wanted = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    if not wanted:
+        raise ValueError("gradcheck: no input requires a gradient, so there is nothing to check; "
+                         "call requires_grad_() on one")
     for i in wanted:
         if inputs[i].dtype != np.float64:
             raise TypeError(f"gradcheck: input {i} is {inputs[i].dtype}; finite differences need "

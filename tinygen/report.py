@@ -90,7 +90,7 @@ def figures(run, samples, real, train):
         return measure(samples, *args) / reference if reference > 0 else math.nan
 
     return {**run.history[-1], "parameters": count(run.training.model),
-            "seconds": statistics.median(row["seconds"] for row in run.timing),
+            "seconds": statistics.median([row["seconds"] for row in run.timing] or [math.nan]),
             "sharpness": relative(sharpness), "diversity": relative(diversity),
             "nearest": relative(nearest, train), "judged": judged(samples[:len(real)], real)}
 

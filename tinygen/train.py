@@ -19,6 +19,7 @@ import platform
 import signal
 import threading
 import time
+from shlex import quote
 from typing import NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ def start_run(out, config):
     """Make a new run's folder and write its config. A folder with a run in it is left alone."""
     out = pathlib.Path(out)
     if (out / "config.json").exists():
-        raise InputError(f"{out} already holds a run; go on with it by --resume {out}, "
+        raise InputError(f"{out} already holds a run; go on with it by --resume {quote(str(out))}, "
                          "or choose another --out")
     try:
         (out / "samples").mkdir(parents=True, exist_ok=True)
@@ -138,7 +139,7 @@ def load_run(run):
     training = build(config)
     if not path.exists():
         raise InputError(f"{path} is not there yet; go on with: "
-                         f"tinygen train {config['model']} --resume {run}")
+                         f"tinygen train {config['model']} --resume {quote(str(run))}")
     restore(training, path)
     training.model.eval()
     return training, config
@@ -176,6 +177,8 @@ def restore(training, path):
                 if dtype != tensor.dtype:
                     raise ValueError(f"{name} is {dtype}, expected {tensor.dtype}")
             for optimizer, state in zip(target.optimizers, checkpoint["optimizers"], strict=True):
+                if state["lr"] != optimizer.lr:
+                    raise ValueError(f"its lr is {state['lr']}, expected {optimizer.lr}")
                 optimizer.load_state_dict(state)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not the checkpoint of this run ({error}); "
@@ -184,13 +187,15 @@ def restore(training, path):
 
 
 def read_timing(path):
-    """The rows of timing.csv, as many as there are."""
+    """The rows of timing.csv, up to the first that is cut off or broken."""
+    rows = []
     try:
         with open(path, newline="") as file:
-            return [{"epoch": int(row["epoch"]), "seconds": float(row["seconds"])}
-                    for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        return []
+            for row in csv.DictReader(file):
+                rows.append({"epoch": int(row["epoch"]), "seconds": float(row["seconds"])})
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        pass
+    return rows
 
 
 @contextlib.contextmanager
@@ -228,10 +233,15 @@ def fit(training, data, out, epochs, batch_size, progress=True):
     """
     out, model, path = pathlib.Path(out), training.model, pathlib.Path(out) / "checkpoint.npz"
     history, timing, unfinished, name = [], [], None, f"{type(model).__name__} epoch"
+    (out / "samples").mkdir(parents=True, exist_ok=True)
     points = creation.randn(64 if data.is_images else 2000, model.latent_dim)
     if path.exists():
         checkpoint = restore(training, path)
         history, unfinished = checkpoint["history"], checkpoint["unfinished"]
+        size = (unfinished or {}).get("batch_size", batch_size)
+        if size != batch_size:
+            raise InputError(f"{path} was written in the midst of an epoch with batch size {size}; "
+                             f"finish that with it, not with {batch_size}")
         timing = read_timing(out / "timing.csv")[:len(history)]
         points = creation.tensor(checkpoint["points"])
         backend.generator.bit_generator.state = checkpoint["generator"]
@@ -265,6 +275,7 @@ def fit(training, data, out, epochs, batch_size, progress=True):
                     check_finite(figures[-1], place, training, path)
                     if interrupted:
                         write_checkpoint(generator, {
+                            "batch_size": batch_size,
                             "seconds": before + time.perf_counter() - begin,
                             "figures": as_columns(figures),
                             "generator": backend.generator.bit_generator.state})

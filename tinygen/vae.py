@@ -53,7 +53,7 @@ class VAE(nn.Module):
 
     @no_grad()
     def sample(self, n, temperature=1.0, z=None):
-        """n new examples: z drawn from N(0, temperature^2), or given, and decoded."""
+        """The means of p(x | z) at n codes z, drawn from N(0, temperature^2) or given."""
         if z is None:
             like = self.parameters()[0]
             size = n, self.latent_dim
