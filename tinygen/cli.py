@@ -3,8 +3,8 @@
 import dataclasses
 import errno
 import pathlib
-import shlex
 import sys
+from shlex import quote
 
 import numpy as np
 
@@ -86,11 +86,6 @@ class Stopped(Exception):
         super().__init__(f"stopped; {out} holds {kept}; go on with: tinygen {again}")
 
 
-def command(*words):
-    """What to type: each word in quotes where it needs them."""
-    return shlex.join([str(word) for word in words])
-
-
 def compare(args):
     from . import report
 
@@ -98,7 +93,7 @@ def compare(args):
     begun = (out / "gan" / "config.json").exists()
     if begun and not args.resume:
         raise InputError(f"{out} already holds a comparison; go on with it by "
-                         f"{command('--resume', out)}, or choose another --out")
+                         f"--resume {quote(str(out))}, or choose another --out")
     if (out / "config.json").exists():
         raise InputError(f"{out} is the run of one model, and a comparison has two; go on with it "
                          "by tinygen train, or choose another folder")
@@ -117,7 +112,7 @@ def compare(args):
         usual = {"vae": 5 if args.quick else 3, "gan": 2}     # a quick epoch has few steps
         configs = [configure(args, model, data, out / model, args.epochs or epochs,
                              architecture="conv") for model, epochs in usual.items()]
-    again = command("compare", "--resume", out)
+    again = f"compare --resume {quote(str(out))}"
     vae, gan = [run_to_end(out / config["model"], config, data, again) for config in configs]
     note = (f"Quick run: only {len(data.train):,} of the training images were used."
             if vae.config["quick"] else "")
@@ -153,9 +148,9 @@ def train_model(args):
         config = configure(args, args.model, data, out, epochs,
                            architecture=args.architecture, latent_dim=args.latent_dim,
                            **({"loss": args.loss} if args.model == "gan" else {}))
-    run_to_end(out, config, data, command("train", args.model, "--resume", out))
+    run_to_end(out, config, data, f"train {args.model} --resume {quote(str(out))}")
     print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. "
-          f"Draw more with: {command('tinygen', 'sample', out)}")
+          f"Draw more with: tinygen sample {quote(str(out))}")
 
 
 def resume(args, out):

@@ -19,7 +19,7 @@ def as_list(parameters):
     alone = isinstance(parameters, Tensor) or not isinstance(parameters, Iterable)
     found = [parameters] if alone else list(parameters)
     if alone or not all([isinstance(p, Tensor) for p in found]):
-        inside = "" if alone else " of " + " and ".join({type(p).__name__ for p in found})
+        inside = "" if alone else " of " + " and ".join(sorted({type(p).__name__ for p in found}))
         raise TypeError(f"got {type(parameters).__name__}{inside}; pass a list of parameters, "
                         "as model.parameters() gives")
     return found
