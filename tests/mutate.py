@@ -35,8 +35,7 @@ TESTS = [f"{Path(__file__).parent}/{name}" for name in (
 # helper: the primitives whose rules it is part of. The body of none of them uses it.
 HELPERS = {"spread": ["sum", "amax", "amin", "logsumexp", "_euclidean"], "tied": ["amax", "amin"],
            "unit": ["_euclidean"], "inside": ["clip"], "inverse": ["permute"], "piece": ["_cat"],
-           "batch_norm_sums": ["batch_norm"], "batch_norm_x": ["batch_norm"],
-           "batch_norm_weight": ["batch_norm"], "batch_norm_bias": ["batch_norm"]}
+           "batch_norm_sums": ["batch_norm"], "batch_norm_x": ["batch_norm"]}
 TRUTH = "in sums and products with a float, true and false are 1 and 0; mask is only faster"
 EQUIVALENT = {
     ("pow", "mask((x == 0) * (y == 0), g)", "(x == 0) * (y == 0)"): TRUTH,

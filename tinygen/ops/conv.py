@@ -29,19 +29,10 @@ import math
 
 from ..backend import array_module, windows
 from ..tensor import op
-from .normalise import total
+from .normalise import total, whole
+from .shapes import channels_first, channels_last
 
 CACHE = 2 ** 19       # how many numbers of patches are gathered at once: 2 MiB of float32
-
-
-def channels_last(x):
-    """(N, C, H, W) seen as (N, H, W, C)."""
-    return x.transpose(0, 2, 3, 1)
-
-
-def channels_first(x):
-    """(N, H, W, C) seen as (N, C, H, W)."""
-    return x.transpose(0, 3, 1, 2)
 
 
 def columns(weight):
@@ -146,9 +137,10 @@ def conv2d(x, weight, bias, stride, padding, dilation):
     out = xp.empty((x.shape[0], *positions, weight.shape[0]), x.dtype)
     for part, seen in patches(x, kernel, stride, padding, dilation, positions):
         xp.matmul(seen, kernels, out=flat(out[part]))
-        if bias is not None:
-            out[part] += bias
-    return channels_first(out)
+    out = channels_first(out)
+    if bias is not None:
+        out += whole(bias, out)
+    return out
 
 
 @op(lambda g, out, y, weight, bias, stride, padding, dilation, size:

@@ -1,45 +1,49 @@
-"""Normalisation as one primitive. Ten small ones would be right too, and take twice the time."""
+"""Normalisation as one primitive. Ten small ones would be right too, and take twice the time.
+
+Images are (N, C, H, W) with the channels last in memory, as convolutions leave them (`conv.py`): an
+example is one row of H * W * C numbers. Of sums down such rows NumPy makes matrix products.
+"""
+
+import math
 
 from ..backend import array_module
 from ..tensor import op
 from .elementwise import sqrt
-from .reductions import count, sum
-from .shapes import expand, match_order, reshape
-
-
-def batch_dims(x):
-    """All dimensions but the channels, which are dimension 1."""
-    return (0,) + tuple(range(2, x.ndim))
+from .reductions import sum
+from .shapes import channels_first, channels_last, contiguous, expand, reshape
 
 
 def whole(v, x):
-    """A number a channel, repeated to the shape of one example of `x`, in the memory order of `x`.
+    """A number a channel, repeated to the shape of `x`; in memory there is one whole example of it.
 
     Against such long rows NumPy works twice as fast as against one number a channel.
     """
-    v = reshape(v, (1, -1) + (1,) * (x.ndim - 2))
-    return match_order(expand(v, (1,) + x.shape[1:]), x)
+    example = contiguous(expand(v, (1, *x.shape[2:], x.shape[1])))
+    return expand(channels_first(example), x.shape)
 
 
 def total(x):
-    """The sum over the batch, a number a channel: over the examples first, whose rows are long."""
-    return sum(sum(x, 0, True), batch_dims(x))
+    """The sum over the batch, a number a channel: over the examples, then over the positions."""
+    n, c, positions = x.shape[0], x.shape[1], math.prod(x.shape[2:])
+    row = sum(reshape(channels_last(x), (n, positions * c)), 0)
+    return sum(reshape(row, (positions, c)), 0)
 
 
 @op(lambda g, out, x, y: whole(g, x) * y,
     lambda g, out, x, y: whole(g, x) * x)
 def total_product(x, y):
     """The sum of x y over the batch, a number a channel, without writing the products down."""
-    rows = array_module(x).einsum("n...,n...->...", x, y)
-    return rows.sum(axis=tuple(range(1, rows.ndim)))
+    row = array_module(x).einsum("n...,n...->...", channels_last(x), channels_last(y))
+    return total(channels_first(row[None]))
 
 
 def moments(x):
     """c = x - mean, rounded; what rounding the mean has left in c; the mean and the variance of x.
 
-    All over the batch, a number a channel (c has the shape of x).
+    All over the batch, a number a channel (c has the shape of x, and its channels last in memory).
     """
-    n = count(x, batch_dims(x))
+    n = x.shape[0] * math.prod(x.shape[2:])
+    x = channels_first(contiguous(channels_last(x)))
     mean = total(x) * (1 / n)
     c = x - whole(mean, x)
     left = total(c) * (1 / n)
@@ -47,33 +51,26 @@ def moments(x):
 
 
 # With c = x - mean, s = 1 / std and y = w s c + b, over n numbers a channel:
-#     dx = w s (g - sum(g) / n - c s^2 sum(g c) / n),   dw = s sum(g c),   db = sum(g).
+#     dw = s sum(g c),   db = sum(g),   dx = w s (g - db / n - c s dw / n).
 # What rounding has left in c is subtracted from the sums, where it is one number a channel.
 def batch_norm_sums(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, kept=None):
-    """c, what is left in it, s, sum(g) and sum(g c)."""
+    """c, what is left in it, s, dw and db."""
     c, left, _, variance = kept or moments(x)
-    sum_g = total(g)
-    return c, left, 1 / sqrt(variance + eps), sum_g, total_product(g, c) - left * sum_g
+    s, db = 1 / sqrt(variance + eps), total(g)
+    return c, left, s, s * (total_product(g, c) - left * db), db
 
 
 def batch_norm_x(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
-    c, left, s, sum_g, sum_gc = shared
-    n = count(x, batch_dims(x))
-    slope = s * s * sum_gc / n
-    return (g - c * whole(slope, x) - whole(sum_g / n - left * slope, x)) * whole(weight * s, x)
+    c, left, s, dw, db = shared
+    n = x.shape[0] * math.prod(x.shape[2:])
+    slope = s * dw / n
+    # In this order NumPy takes no second array: it goes on in the memory of the first product.
+    return (c * whole(-slope, x) + g - whole(db / n - left * slope, x)) * whole(weight * s, x)
 
 
-def batch_norm_weight(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
-    c, left, s, sum_g, sum_gc = shared
-    return s * sum_gc
-
-
-def batch_norm_bias(g, out, x, weight, bias, running=None, momentum=0.1, eps=1e-5, shared=None):
-    c, left, s, sum_g, sum_gc = shared
-    return sum_g
-
-
-@op(batch_norm_x, batch_norm_weight, batch_norm_bias, share=batch_norm_sums)
+@op(batch_norm_x,
+    lambda g, out, *arguments, shared, **options: shared[3],
+    lambda g, out, *arguments, shared, **options: shared[4], share=batch_norm_sums)
 def batch_norm(x, weight, bias, running=None, momentum=0.1, eps=1e-5):
     """Normalise each channel over the batch, then scale and shift (Ioffe and Szegedy 2015, alg. 1).
 
@@ -82,7 +79,7 @@ def batch_norm(x, weight, bias, running=None, momentum=0.1, eps=1e-5):
     """
     c, left, mean, variance = kept = moments(x)
     if running is not None:
-        n = x.size // x.shape[1]
+        n = x.shape[0] * math.prod(x.shape[2:])
         for moment, new in zip(running, (mean, variance * (n / (n - 1)))):
             moment *= 1 - momentum
             moment += momentum * new

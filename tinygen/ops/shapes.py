@@ -111,6 +111,16 @@ def match_order(x, like):
     return permute(contiguous(permute(x, order)), inverse(order))
 
 
+def channels_last(x):
+    """(N, C, ...) seen as (N, ..., C)."""
+    return permute(x, (0, *range(2, x.ndim), 1))
+
+
+def channels_first(x):
+    """(N, ..., C) seen as (N, C, ...)."""
+    return permute(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
+
+
 def cat(tensors, dim=0):
     """`tensors` joined along the existing dimension `dim`."""
     if not tensors:
