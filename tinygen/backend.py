@@ -116,11 +116,13 @@ def manual_seed(seed):
 
 # Linux's malloc gives freed memory back to the system, and the next array faults every page in
 # again: thousands of times in a training step. Here it is told to take every array from the memory
-# it has (M_MMAP_MAX = 0) and to keep up to 1 GiB of it free (M_TRIM_THRESHOLD). Other systems have
-# no such function.
+# it has (M_MMAP_MAX = 0) and to keep up to 1 GiB of it free (M_TRIM_THRESHOLD). The first 256 MiB
+# are asked for at once, since NumPy has Linux use large pages (of 2 MiB) for large arrays alone;
+# what is never used stays free for others. Other systems have no such function.
 try:
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(-4, 0)
     mallopt(-1, 1 << 30)
-except (AttributeError, TypeError):
+    np.empty(1 << 28, np.uint8)
+except (AttributeError, TypeError, MemoryError):
     pass

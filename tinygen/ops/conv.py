@@ -134,10 +134,9 @@ def conv2d(x, weight, bias, stride, padding, dilation):
     """
     xp, kernel, kernels = array_module(x), weight.shape[2:], columns(weight)
     positions = out_size(x.shape[2:], kernel, stride, padding, dilation)
-    out = xp.empty((x.shape[0], *positions, weight.shape[0]), x.dtype)
+    out = channels_first(xp.empty((x.shape[0], *positions, weight.shape[0]), x.dtype))
     for part, seen in patches(x, kernel, stride, padding, dilation, positions):
-        xp.matmul(seen, kernels, out=flat(out[part]))
-    out = channels_first(out)
+        xp.matmul(seen, kernels, out=flat(channels_last(out[part])))
     if bias is not None:
         out += whole(bias, out)
     return out
