@@ -33,7 +33,7 @@ def config_of(kind, data, **options):
     model = "vae" if "vae" in kind else "gan"
     architecture = "conv" if kind == "dcgan" else "dense"
     config = train.defaults(model, data, architecture, latent_dim=2, **options)
-    return {**config, "epochs": 2, "batch_size": 8, "seed": 3}
+    return {**config, "data": "mnist", "quick": True, "epochs": 2, "batch_size": 8, "seed": 3}
 
 
 def go(kind, out, epochs=2, data=None, change=lambda training: None, progress=False, **options):
@@ -482,6 +482,35 @@ def test_a_broken_config(run, damage):
     with pytest.raises(InputError) as caught:
         train.load_run(run)
     assert "config.json" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name, values", {
+    "model": ["cnn", 3, None, ["gan"]], "architecture": ["resnet", {}], "lr": ["0.1", 0, -1, True],
+    "shape": [784, [], [1, 28], [1, 28, 28.5], "abc"], "latent_dim": [0, 2.0, "2", None],
+    "epochs": [0, "3"], "batch_size": [0, -8, 1.5], "seed": [-1, "0"], "data": [None, 7],
+    "quick": [0, "no"], "likelihood": ["poisson", None]}.items())
+def test_a_config_that_no_run_has(run, name, values):
+    path = run / "config.json"
+    config = json.loads(path.read_text())
+    for value in values:
+        path.write_text(json.dumps({**config, name: value}))
+        found = re.escape(f"its {name} is {value!r}; restore it")
+        with pytest.raises(InputError, match=f"config.json is not .*: {found}"):
+            train.load_run(run)
+    del config[name]
+    path.write_text(json.dumps(config))
+    with pytest.raises(InputError, match=f"config.json .*: it has no {name}; restore"):
+        train.load_run(run)
+
+
+def test_a_config_of_another_model(run):
+    path = run / "config.json"
+    config = {**json.loads(path.read_text()), "model": "gan"}
+    for more, found in (({}, "it has no loss"), ({"loss": ["w"]}, r"its loss is \['w'\]"),
+                        ({"loss": "minimax"}, "checkpoint.npz is not the checkpoint of this run")):
+        path.write_text(json.dumps({**config, **more}))
+        with pytest.raises(InputError, match=found):
+            train.load_run(run)
 
 
 def change_checkpoint(path, change):

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from . import __version__, backend, creation, plots
 from .backend import InputError
 from .dataloader import DataLoader
-from .gan import GANTraining, dcgan, dense_gan
+from .gan import GENERATOR_LOSSES, GANTraining, dcgan, dense_gan
 from .optim import grad_norm
 from .serialization import load, replacing, save
 from .vae import VAETraining, conv_vae, dense_vae
@@ -113,7 +113,19 @@ def write_config(out, config):
     write_text(out / "config.json", json.dumps(config, indent=2) + "\n")
 
 
-NEEDED = {"model", "architecture", "shape", "latent_dim", "lr", "epochs", "batch_size", "seed"}
+def positive(x):
+    return type(x) is int and x > 0
+
+
+# Of each thing that a config must hold, whether it has a form that a run can have.
+SOUND = {
+    "model": lambda x: x in ("vae", "gan"), "architecture": lambda x: x in ("dense", "conv"),
+    "shape": lambda x: isinstance(x, list) and len(x) in (1, 3) and all(map(positive, x)),
+    "latent_dim": positive, "lr": lambda x: type(x) in (int, float) and 0 < x < math.inf,
+    "epochs": positive, "batch_size": positive, "seed": lambda x: type(x) is int and x >= 0,
+    "data": lambda x: isinstance(x, str), "quick": lambda x: isinstance(x, bool)}
+SOUND_GAN = {**SOUND, "loss": lambda x: x in list(GENERATOR_LOSSES)}
+SOUND_VAE = {**SOUND, "likelihood": lambda x: x in ("bernoulli", "gaussian")}
 
 
 def read_config(run):
@@ -127,9 +139,14 @@ def read_config(run):
     except ValueError:
         raise InputError(f"{path} is not valid JSON; restore it from a copy, "
                          "or train again") from None
-    if not isinstance(config, dict) or not NEEDED <= set(config):
+    if not isinstance(config, dict):
         raise InputError(f"{path} is not the config of a run of tinygen; restore it from a copy, "
                          "or train again")
+    for name, sound in (SOUND_GAN if config.get("model") == "gan" else SOUND_VAE).items():
+        if not sound(config.get(name)):
+            found = f"its {name} is {config[name]!r}" if name in config else f"it has no {name}"
+            raise InputError(f"{path} is not the config of a run of tinygen: {found}; "
+                             "restore it from a copy, or train again")
     return config
 
 
