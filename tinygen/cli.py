@@ -188,7 +188,7 @@ def sample(args):
     backend.manual_seed(config["seed"])
     data = load_data(config["data"], config["quick"]) if len(config["shape"]) == 1 else None
     backend.manual_seed(args.seed)
-    samples = training.to_data(training.model.sample(args.n, args.temperature)).numpy()
+    samples = metrics.draw(training, args.n, args.temperature)
     path = pathlib.Path(args.out or pathlib.Path(args.run) / "sample.png")
     plots.save_samples(samples, None if data is None else data.train, path)
     print(f"{args.n} samples are in {path}")

@@ -46,10 +46,10 @@ def load_classifier():
     return model.eval().requires_grad_(False)
 
 
-def draw(training, n, batch=500):
+def draw(training, n, temperature=1.0, batch=500):
     """n samples as an array in the range of the data, drawn a batch at a time."""
     sizes = [min(batch, n - start) for start in range(0, n, batch)]
-    return np.concatenate([training.to_data(training.model.sample(size)).numpy()
+    return np.concatenate([training.to_data(training.model.sample(size, temperature)).numpy()
                            for size in tqdm(sizes, "drawing", leave=False, delay=2)])
 
 
