@@ -197,6 +197,12 @@ def test_resume_keeps_what_was_configured(copy, command):
     assert "has had its 2 epochs" in command("train", "vae", "--resume", run)[1]
 
 
+@pytest.mark.parametrize("words", [["train", "vae"], ["compare"]], ids=" ".join)
+def test_a_run_lies_in_one_folder(here, command, words):
+    assert one_sentence(command(*words, "--resume", "new", "--out", "other"), "--out", "--resume")
+    assert not pathlib.Path("new").exists() and not pathlib.Path("other").exists()
+
+
 def test_resume_without_a_run_starts_afresh_and_says_so(here, command):
     (here / "empty" / "samples").mkdir(parents=True)         # stopped before it wrote its config
     for folder in ("new", "empty"):

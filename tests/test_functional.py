@@ -386,6 +386,11 @@ def test_layer_norm_agrees_with_numpy(shape, normalized):
     )
 
 
+def test_layer_norm_over_the_last_dimension_by_its_size():
+    x = tg.randn(4, 3)
+    assert_close(F.layer_norm(x, 3), F.layer_norm(x, (3,)))
+
+
 def test_layer_norm_error_names_the_shapes():
     with pytest.raises(ValueError, match=r"\(2, 3\), but its last dimensions must be \(4,\)"):
         F.layer_norm(tg.ones(2, 3), (4,))

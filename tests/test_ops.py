@@ -834,6 +834,7 @@ def test_where_makes_a_tensor_of_numbers():
     ("split: the sizes", lambda: tg.split(tg.ones(3), [4, -1])),
     ("chunk: chunks is 0", lambda: tg.chunk(tg.ones(3), 0)),
     ("cat: got no tensors", lambda: tg.cat([])), ("cat: got no tensors", lambda: tg.stack([])),
+    ("cat: got no tensors", lambda: tg.cat(tg.ones(2, 2))),
     ("linear: bias has shape", lambda: F.linear(tg.ones(1, 2), tg.ones(2, 2), tg.ones(1)))])
 def test_shapes_that_do_not_fit_are_told(words, call):
     with pytest.raises(ValueError, match=words):

@@ -60,12 +60,13 @@ def parser():
         sub.add_argument("--lr", type=rate,
                          help="learning rate of Adam (default: 1e-3 for a VAE, 2e-4 for a GAN)")
         seed_option(sub)
-        sub.add_argument("--out", help="folder for the results (default: a new one in runs/)")
+        place = sub.add_mutually_exclusive_group()
+        place.add_argument("--out", help="folder for the results (default: a new one in runs/)")
+        place.add_argument("--resume", metavar="DIR",
+                           help="go on with what was stopped in this folder, as it was configured")
         sub.add_argument("--quick", action="store_true",
                          help=f"use only {QUICK:,} training and {QUICK // 6:,} test examples, "
                          "for a first look")
-        sub.add_argument("--resume", metavar="DIR",
-                         help="go on with what was stopped in this folder, as it was configured")
 
     sub = command("compare", "Train a VAE and a GAN on the same images "
                   "and write a report that compares them.")

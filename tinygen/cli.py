@@ -174,8 +174,6 @@ def refuse_changes(args, config):
     """A run goes on as it was configured: only --epochs may be another than before."""
     asked = {**vars(args), "data": data_name(args)}
     given = {word.split("=")[0] for word in args.words}
-    if args.out:
-        raise InputError(f"--resume goes on in {args.resume}; leave --out out")
     for name in ("data", "lr", "batch_size", "seed", "quick", "architecture", "latent_dim", "loss"):
         option = "--" + name.replace("_", "-")
         if option in given and asked[name] != config.get(name, asked[name]):

@@ -246,6 +246,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
 
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Each example at mean 0, variance 1 over its last dimensions (Ba et al. 2016, eq. 4)."""
+    normalized_shape = backend.sizes((normalized_shape,))        # a size alone is the last one
     if tuple(x.shape[-len(normalized_shape):]) != tuple(normalized_shape):
         raise ValueError(f"layer_norm: x has shape {x.shape}, "
                          f"but its last dimensions must be {normalized_shape}")

@@ -123,8 +123,8 @@ def channels_first(x):
 
 def cat(tensors, dim=0):
     """`tensors` joined along the existing dimension `dim`."""
-    if not tensors:
-        raise ValueError("cat: got no tensors to join")
+    if not isinstance(tensors, (tuple, list)) or not tensors:
+        raise ValueError("cat: got no tensors to join; pass a list of them")
     return _cat(*tensors, dim=dim)
 
 
