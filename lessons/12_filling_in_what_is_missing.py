@@ -216,8 +216,8 @@ print("figure:", FIGURES / "12_filling_in_what_is_missing.png")
 #    furthest below the mean image, and why?
 # 2. Write both baselines, and the gradient of a search:
 #    `python lessons/exercises/12_filling_in_what_is_missing.py` grades you.
-# 3. Explain a failure: `WEIGHT = 200` asks more of the known half, and a check fails: the hidden
-#    half gets worse. Why?
+# 3. Explain a failure: `WEIGHT = 200` asks more of the known half, and the GAN's check fails: the
+#    hidden half gets worse, as it does for the VAE. Why?
 
 # %%
 best = min(errors["mean image"], errors["nearest image"])

@@ -101,7 +101,7 @@ print(f"after 200 rounds m = {m:.2f}, s = {s:.2f}; tinygen's four numbers differ
 # densities are known, but not to the network. How near will it come to $p / (p + g)$?
 #
 # And what would $G$ hear meanwhile? It learns from the slope of its loss by the logit $l$ of a made
-# point. To descend $V$ (the *minimax* loss) that slope is $-D = -\sigma(l)$. The form used above,
+# point. To descend $V$ (the *minimax* loss) that slope is $-D$. The form used above,
 # $-\log D(G(z))$, is called *non-saturating*; its slope is $-(1 - D)$. By hand: $-1/2$ for both at
 # $l = 0$; at $l = -10$, where $D$ is sure of a fake, $-0.000045$ against $-1$. From $l$ the chain
 # rule goes on to the point: the gradient there is its *push*. How long will a typical push be?

@@ -168,6 +168,27 @@ def test_grading_stops_at_the_first_failure_with_its_hint(capsys):
     assert capsys.readouterr().out == "passed  one\nFAILED  two\n"
 
 
+def test_grading_names_the_function_that_stops():
+    def average(numbers):
+        return sum(numbers) / len(numbers)
+
+    def checks(answer):
+        yield "one", average([]) == 0, "a"
+
+    with pytest.raises(SystemExit, match="`average` stopped in line [0-9]+: ZeroDivisionError: "):
+        lessons.grade(checks)
+
+
+def test_grading_says_that_a_result_has_another_form():
+    def checks(answer):
+        yield "one", True, "a"
+        x, y = None
+        yield "two", x == y, "b"
+
+    with pytest.raises(SystemExit, match="not the form .* docstring asks for .TypeError: cannot"):
+        lessons.grade(checks)
+
+
 def test_grading_says_when_all_is_well(capsys):
     lessons.grade(lambda answer: [("one", True, "a"), ("two", True, "b")])
     assert capsys.readouterr().out.endswith("all 2 checks passed\n")

@@ -5,9 +5,12 @@ import pathlib
 import re
 import runpy
 import sys
+import traceback
 from dataclasses import dataclass
 
 from .backend import InputError
+
+MARKUP = str.maketrans("", "", "`$")        # what a terminal does not show
 
 # Beside the package in a checkout, or in the folder we are in.
 FOLDERS = [pathlib.Path(__file__).parent.parent / "lessons", pathlib.Path("lessons")]
@@ -46,7 +49,7 @@ def table():
     """What `tinygen lessons` prints."""
     return "\n\n".join([
         f"{lesson.number}  {lesson.title}\n" + "\n".join(
-            [f"    {name + ':':11} {lesson.fields[name].replace('`', '')}"
+            [f"    {name + ':':11} {lesson.fields[name].translate(MARKUP)}"
              for name in ("Question", "Know first", "Time")])
         for lesson in find()])
 
@@ -81,4 +84,12 @@ def grade(checks):
             function = function.tb_next
         sys.exit(f"{function.tb_frame.f_code.co_name} is not written yet: put your answer in the "
                  "place of its `raise NotImplementedError`, and run this file again")
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+                  if frame.filename == checks.__code__.co_filename]
+        what = f"{type(error).__name__}: {error}"
+        if frames[-1].name != "checks":
+            sys.exit(f"`{frames[-1].name}` stopped in line {frames[-1].lineno}: {what}")
+        sys.exit("the next check could not be made: what your function returned has not the form "
+                 f"that its docstring asks for ({what})")
     print(f"all {passed} checks passed")

@@ -49,9 +49,11 @@ def checks(answer):
            "keep y fixed: x / y is then x times a constant. Which one?")
     yield ("x / y shrinks as y grows, by x / y^2", math.isclose(pair[1], -1.5),
            "keep x fixed, and differentiate x times y^(-1): mind its sign and its power")
-    pair = answer.divide_rules(10.0, 6.0, 2.0)
-    yield ("both multiply by g", math.isclose(pair[0], 5.0) and math.isclose(pair[1], -15.0),
-           "the chain rule: what lies between the end and x / y comes in as a factor")
+    pair = answer.divide_rules(10.0, 6.0, 4.0)
+    yield ("both multiply by g, and y = 4 is squared",
+           math.isclose(pair[0], 2.5) and math.isclose(pair[1], -3.75),
+           "the chain rule: what lies between the end and x / y comes in as a factor; and y^2 is "
+           "y * y, which is 2 y for y = 2 alone")
 
     x, y = Number(3.0), Number(4.0)
     end = x * y

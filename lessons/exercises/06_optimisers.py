@@ -68,7 +68,11 @@ def checks(answer):
            "x shrinks by the factor 1 - lr * weight_decay, then Adam's step is taken from that")
 
     pair = [np.array([3.0, 0.0]), np.array([[-4.0]])]
-    short, norm = answer.clip_by_norm(pair, 10.0)
+    found = answer.clip_by_norm([a.copy() for a in pair], 10.0)
+    yield ("clip_by_norm gives a list and a number",
+           isinstance(found, tuple) and len(found) == 2 and np.ndim(found[1]) == 0,
+           "return the list and the norm, with a comma between them")
+    short, norm = found
     yield ("3 and -4 in two arrays have the norm 5", np.isclose(norm, 5.0),
            "one norm for all arrays together: the root of the sum of all squares")
     yield ("short gradients stay as they are",

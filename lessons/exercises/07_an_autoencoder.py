@@ -70,16 +70,22 @@ def checks(answer):
     v, d = rng.normal(size=(4, 2)), rng.normal(size=4)
     a, c = np.array([[2.0, 1.0], [0.0, 0.5]]), np.array([3.0, -1.0])
     given = [array.copy() for array in (w, b, v, d)]
-    (w2, b2), (v2, d2) = answer.move_codes((w, b), (v, d), a, c)
+    found = answer.move_codes((w, b), (v, d), a, c)
+    yield ("move_codes gives two pairs, with shapes as before",
+           [[np.shape(array) for array in pair] for pair in found]
+           == [[(2, 4), (2,)], [(4, 2), (4,)]],
+           "return (weight, bias), (weight, bias): first the encoder's, (K, H) and (K,), then the "
+           "decoder's, (H, K) and (H,)")
+    (w2, b2), (v2, d2) = found
     z = h @ w.T + b
     yield ("move_codes: what was given is unchanged",
            all(map(np.array_equal, (w, b, v, d), given)),
            "`w *= ...` or `b += ...` change the caller's arrays; make new ones")
-    moved = h @ np.transpose(w2) + b2
+    moved = h @ w2.T + b2
     yield ("the codes are a z + c, for each image", agree(moved, z @ a.T + c),
            "a (W h + b) + c = (a W) h + (a b + c): the old bias is multiplied by a as well")
     yield ("the decoder undoes it",
-           np.shape(v2) == (4, 2) and agree(moved @ np.transpose(v2) + d2, z @ v.T + d),
+           agree(moved @ v2.T + d2, z @ v.T + d),
            "put z = a^-1 (moved - c) into V z + d: what multiplies `moved`, and what is left over?")
 
 

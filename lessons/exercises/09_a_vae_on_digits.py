@@ -62,7 +62,8 @@ def checks(answer):
 
     a, b = np.array([2.0, 0.0, 0.0]), np.array([0.0, 2.0, 0.0])
     ends = [answer.spherical(a, b, t) for t in (0.0, 1.0)]
-    yield ("the arc begins at a and ends at b", np.allclose(ends, [a, b]),
+    yield ("the arc begins at a and ends at b",
+           np.shape(ends) == (2, 3) and np.allclose(ends, [a, b]),
            "at t = 0 the weight of a is sin(w) / sin(w) = 1")
     yield ("halfway between (2, 0, 0) and (0, 2, 0) lies (1.41, 1.41, 0)",
            np.allclose(answer.spherical(a, b, 0.5), [2 ** 0.5, 2 ** 0.5, 0.0]),

@@ -10,7 +10,7 @@ def by_mean(x, known, train):
     """x (N, D), with the hidden pixels taken from the mean of the training images, train (M, D).
 
     known (D,) is 1 where a pixel is known and 0 where it is hidden. What stands in x at a hidden
-    pixel may be anything, and must not matter. x stays as it is: the result is a new array.
+    pixel may be any number, and must not matter. x stays as it is: the result is a new array.
     """
     raise NotImplementedError
 

@@ -9,6 +9,10 @@ def without_g(g, x, y):
     return 1 / y, -x / y ** 2
 
 
+def twice_y(g, x, y):
+    return g / y, -g * x / (2 * y)
+
+
 def one_number(g, x, y):
     return g / y
 
@@ -56,6 +60,7 @@ def by_recursion(end):
 WRONG = [
     ({"divide_rules": sign_forgotten}, "mind its sign"),
     ({"divide_rules": without_g}, "comes in as a factor"),
+    ({"divide_rules": twice_y}, "for y = 2 alone"),
     ({"divide_rules": one_number}, "return two numbers"),
     ({"backward": overwriting}, "contributions add up"),
     ({"backward": in_the_wrong_order}, "newest first"),

@@ -93,6 +93,17 @@ def norm_afterwards(gradients, max_norm):
     return [g * min(1.0, max_norm / norm) for g in gradients], min(norm, max_norm)
 
 
+def always_scaled_in_place(gradients, max_norm):
+    norm = np.sqrt(sum([(g * g).sum() for g in gradients]))
+    for g in gradients:
+        g *= max_norm / norm
+    return gradients, norm
+
+
+def list_only(gradients, max_norm):
+    return norm_afterwards(gradients, max_norm)[0]
+
+
 WRONG = [
     ({"adamw_step": only_x}, "return x, m, v"),
     ({"adamw_step": in_place}, "the caller's array"),
@@ -109,6 +120,8 @@ WRONG = [
     ({"clip_by_norm": sum_of_norms}, "all arrays together"),
     ({"clip_by_norm": root_forgotten}, "the root of the sum"),
     ({"clip_by_norm": always_scaled}, "only what is too long"),
+    ({"clip_by_norm": always_scaled_in_place}, "only what is too long"),
+    ({"clip_by_norm": list_only}, "a comma between them"),
     ({"clip_by_norm": by_value}, "the same number for all"),
     ({"clip_by_norm": norm_afterwards}, "how long the gradient was"),
 ]

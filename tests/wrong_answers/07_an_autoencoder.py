@@ -67,6 +67,11 @@ def multiplied_on_both_sides(encoder, decoder, a, c):
     return (a @ w, a @ b + c), (v @ a, d - v @ a @ c)
 
 
+def weights_turned(encoder, decoder, a, c):
+    (w, b), (v, d) = encoder, decoder
+    return ((a @ w).T, a @ b + c), (v @ np.linalg.inv(a), d - v @ np.linalg.inv(a) @ c)
+
+
 WRONG = [
     ({"tied_gradient": turned}, "the shape of w"),
     ({"tied_gradient": decoder_only}, "w is used twice"),
@@ -75,6 +80,7 @@ WRONG = [
     ({"tied_gradient": of_the_sum}, "the mean over N"),
     ({"tied_gradient": twice_the_decoder}, "the decoder contributes"),
     ({"move_codes": in_place}, "the caller's arrays"),
+    ({"move_codes": weights_turned}, "first the encoder's, (K, H)"),
     ({"move_codes": old_bias_kept}, "the old bias"),
     ({"move_codes": a_turned}, "(a W) h"),
     ({"move_codes": decoder_left}, "what is left over"),

@@ -1,5 +1,7 @@
 """Typical wrong answers to exercise 15, each with words of the hint that it must get."""
 
+import math
+
 import numpy as np
 
 
@@ -75,6 +77,12 @@ def by_classes_found(probabilities):
     return entropy_of(share) / np.log(found), probabilities.max(1).mean()
 
 
+def refused_for_nothing(probabilities):
+    share = shares_of(probabilities)
+    entropy = -sum([p * math.log(p) for p in share]) / math.log(len(share))
+    return entropy, probabilities.max(1).mean()
+
+
 WRONG = [
     ({"stamps_on": canvas_too_long}, "a single stamp"),
     ({"stamps_on": overwriting}, "both count"),
@@ -83,6 +91,7 @@ WRONG = [
     ({"stamps_on": gaps_left_out}, "with a 0"),
     ({"class_figures": not_divided}, "log(classes)"),
     ({"class_figures": nan_for_nothing}, "0 log 0 is 0"),
+    ({"class_figures": refused_for_nothing}, "0 log 0 is 0"),
     ({"class_figures": of_mean_probabilities}, "likeliest class"),
     ({"class_figures": confidence_of_a_class}, "mean over samples"),
     ({"class_figures": by_classes_found}, "found or not"),
