@@ -647,6 +647,15 @@ def in_a_process(*words, **options):
                           capture_output=True, text=True, **options)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="about pipes of POSIX")
+def test_a_reader_that_leaves_gets_no_traceback():
+    tinygen = subprocess.Popen([sys.executable, "-m", "tinygen", "check", "add", "--cases", "1"],
+                               env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    tinygen.stdout.close()
+    assert "BrokenPipe" not in tinygen.stderr.read() and tinygen.wait() == 1
+
+
 def test_the_module_is_the_command(here):
     done = in_a_process("train", "vae", "--data", "../tiny", "--epochs", "1", "--out", "run")
     assert done.returncode == 0, done.stderr

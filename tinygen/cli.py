@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import pathlib
 import sys
 from shlex import quote
@@ -305,10 +306,15 @@ def main(argv=None):
     args.words = sys.argv[1:] if argv is None else list(argv)
     try:
         backend.set_default_device(getattr(args, "device", "cpu"))
-        return COMMANDS[args.command](args) or 0
+        status = COMMANDS[args.command](args) or 0
+        sys.stdout.flush()
+        return status
     except InputError as error:
         print(f"tinygen {args.command}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:      # who read our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # for Python's last flush
+        return 1
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             print(f"tinygen {args.command}: there is no room left to write ({error.strerror}); "
