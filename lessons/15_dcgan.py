@@ -199,8 +199,8 @@ for name in sorted(early, key=early.get):
     print(f"step {EARLY}:", ROW.format(name, *early[name]))
 
 # %% [markdown]
-# Batch norm, by far. Without it PyTorch's larger start saves the day, and with it that start is even
-# ahead so early: the size of the signal counts. Kernels of 3, or the plain ReLU instead of the
+# Batch norm, by far. Without it PyTorch's larger start saves the day, and with it that start is
+# even ahead so early: the size of the signal counts. Kernels of 3, or the plain ReLU instead of the
 # leaky one, change little here (one seed!); deeper networks may need them. A recipe is a start, not
 # a law.
 #

@@ -203,6 +203,60 @@ def test_a_run_lies_in_one_folder(here, command, words):
     assert not pathlib.Path("new").exists() and not pathlib.Path("other").exists()
 
 
+@pytest.mark.parametrize("name", ["checkpoint.npz", "history.csv", "timing.csv"])
+def test_what_another_run_has_left_is_not_taken_over(copy, command, name):
+    run = copy("vae")
+    for path in run.iterdir():
+        if path.is_file() and path.name != name:
+            path.unlink()
+    before = contents(run)
+    assert one_sentence(command("train", "vae", "--data", "ring", "--out", run), name, "move it")
+    assert contents(run) == before
+
+
+def test_what_was_done_stands_in_the_checkpoint(copy, command):
+    run = copy("vae")
+    (run / "timing.csv").write_text("epoch,seconds\n" + "".join(f"{i},1.0\n" for i in range(1, 6)))
+    assert command("train", "vae", "--resume", run, "--epochs", 2)[0] == 0
+    assert json.loads((run / "config.json").read_text())["epochs"] == len(
+        rows(run / "history.csv")) == 2
+    (run / "timing.csv").unlink()
+    assert "has had its 2 epochs" in command("train", "vae", "--resume", run, "--epochs", 1)[1]
+    assert json.loads((run / "config.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.parametrize("words", [["sample"], ["reconstruct"], ["inpaint"]], ids=" ".join)
+@pytest.mark.parametrize("name", ["checkpoint.npz", "config.json", "picture.jpg"])
+def test_a_picture_is_no_other_file(copy, command, words, name):
+    run = copy("vae")
+    before = contents(run)
+    assert one_sentence(command(*words, run, "--out", run / name), name, "ends in .png")
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize("words", [["reconstruct"], ["inpaint"], ["evaluate", "-n", 10]],
+                         ids=lambda words: words[0])
+def test_other_data_by_the_same_name_are_told(copy, command, words):
+    run = copy("vae")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "data_sha256": "abc"}))
+    assert one_sentence(command(words[0], run, *words[1:]), "is not what", "SHA-256", "abc")
+
+
+@pytest.mark.parametrize("words", [["train", "vae", "--resume", ""], ["train", "gan", "--out="],
+                                   ["sample", ""], ["compare", "--data", ""]], ids=" ".join)
+def test_an_empty_path(here, command, words):
+    assert one_sentence(command(*words), "the path is empty")
+
+
+def test_too_little_memory_is_one_sentence(copy, command, monkeypatch):
+    def draw(*args):
+        raise MemoryError("Unable to allocate 1 TiB")
+
+    monkeypatch.setattr(cli.metrics, "draw", draw)
+    assert one_sentence(command("sample", copy("vae")), "not enough memory", "1 TiB")
+
+
 def test_resume_without_a_run_starts_afresh_and_says_so(here, command):
     (here / "empty" / "samples").mkdir(parents=True)         # stopped before it wrote its config
     for folder in ("new", "empty"):
@@ -654,6 +708,22 @@ def test_a_reader_that_leaves_gets_no_traceback():
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     tinygen.stdout.close()
     assert "BrokenPipe" not in tinygen.stderr.read() and tinygen.wait() == 1
+
+
+def test_a_folder_that_the_terminal_cannot_print(copy):
+    run = copy("vae").rename("\u6f22")
+    done = subprocess.run([sys.executable, "-m", "tinygen", "sample", str(run)], text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+                          capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "") and "u6f22" in done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="about closed streams of POSIX")
+def test_training_without_a_place_for_its_bar(here):
+    words = f"{sys.executable} -m tinygen train vae --data ring --quick --out run"
+    done = subprocess.run(f"{words} 2>&-", shell=True, stdout=subprocess.PIPE,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0 and pathlib.Path("run/checkpoint.npz").exists()
 
 
 def test_the_module_is_the_command(here):

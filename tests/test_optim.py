@@ -452,6 +452,20 @@ def test_a_state_of_complex_numbers_is_an_error():
 # Argument errors
 
 
+def test_a_rate_that_is_no_number():
+    for options in ({"lr": math.nan}, {"lr": 0.1, "weight_decay": math.nan}):
+        with pytest.raises(ValueError, match="nan.*neither may be negative"):
+            optim.Adam([nn.Parameter(tg.ones(2))], **options)
+
+
+def test_a_schedule_that_fails_leaves_the_optimiser_as_it_was():
+    optimizer = optim.SGD([nn.Parameter(tg.ones(2))], 0.1)
+    with pytest.raises(TypeError):
+        optim.LambdaLR(optimizer, 0.5)
+    optim.ExponentialLR(optimizer, 0.9).step()
+    assert math.isclose(optimizer.lr, 0.09)
+
+
 @pytest.mark.parametrize("kind", [optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adam, optim.AdamW])
 def test_bad_arguments_of_every_optimiser(kind):
     p = parameter([1.0])

@@ -32,6 +32,12 @@ seed = number(int, 0, "a whole number of 0 or more")
 rate = number(float, 0, "a number above 0")
 
 
+def path(text):
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return text
+
+
 def parser():
     top = Parser(prog="tinygen", description="Generative adversarial networks and variational "
                  "autoencoders from nothing but NumPy.")
@@ -50,9 +56,13 @@ def parser():
         sub.add_argument("--seed", type=seed, default=0,
                          help="start of all random numbers (default: 0)")
 
+    def picture_option(sub, name):
+        sub.add_argument("--out", type=path,
+                         help=f"the picture, a PNG (default: {name} in the run's folder)")
+
     def training_options(sub, epochs):
-        sub.add_argument("--data", default="mnist", help="mnist, ring, grid, moons, or the path of "
-                         "a folder of IDX files or of images (default: mnist)")
+        sub.add_argument("--data", type=path, default="mnist", help="mnist, ring, grid, moons, or "
+                         "the path of a folder of IDX files or of images (default: mnist)")
         sub.add_argument("--epochs", type=positive,
                          help=f"passes over the training data (default: {epochs})")
         sub.add_argument("--batch-size", type=positive, help="examples per step "
@@ -61,8 +71,9 @@ def parser():
                          help="learning rate of Adam (default: 1e-3 for a VAE, 2e-4 for a GAN)")
         seed_option(sub)
         place = sub.add_mutually_exclusive_group()
-        place.add_argument("--out", help="folder for the results (default: a new one in runs/)")
-        place.add_argument("--resume", metavar="DIR",
+        place.add_argument("--out", type=path,
+                           help="folder for the results (default: a new one in runs/)")
+        place.add_argument("--resume", type=path, metavar="DIR",
                            help="go on with what was stopped in this folder, as it was configured")
         sub.add_argument("--quick", action="store_true",
                          help=f"use only {QUICK:,} training and {QUICK // 6:,} test examples, "
@@ -83,31 +94,31 @@ def parser():
                      help="the generator's loss (GAN only)")
 
     sub = command("sample", "Draw new examples from a trained model.")
-    sub.add_argument("run", help="the folder of a run")
+    sub.add_argument("run", type=path, help="the folder of a run")
     sub.add_argument("-n", type=positive, default=64, help="how many (default: 64)")
     sub.add_argument("--temperature", type=rate, default=1.0,
                      help="spread of the latent points (default: 1)")
     seed_option(sub)
-    sub.add_argument("--out", help="the picture (default: sample.png in the run's folder)")
+    picture_option(sub, "sample.png")
 
     sub = command("reconstruct", "Encode and decode test images with a trained VAE.")
-    sub.add_argument("run", help="the folder of a run")
+    sub.add_argument("run", type=path, help="the folder of a run")
     sub.add_argument("-n", type=positive, default=10, help="how many (default: 10)")
-    sub.add_argument("--out", help="the picture (default: reconstruct.png in the run's folder)")
+    picture_option(sub, "reconstruct.png")
 
     sub = command("evaluate", "Say in figures how good a model's samples are.")
-    sub.add_argument("run", help="the folder of a run")
+    sub.add_argument("run", type=path, help="the folder of a run")
     sub.add_argument("-n", type=positive, help="how many samples (default: 10000 images, or the "
                      "2500 points of the published protocol)")
     seed_option(sub)
 
     sub = command("inpaint", "Fill in hidden pixels of test images with a trained model.")
-    sub.add_argument("run", help="the folder of a run")
+    sub.add_argument("run", type=path, help="the folder of a run")
     sub.add_argument("--mask", choices=inpaint.MASKS, default="left",
                      help="what is hidden (default: left)")
     sub.add_argument("-n", type=positive, default=8, help="how many (default: 8)")
     seed_option(sub)
-    sub.add_argument("--out", help="the picture (default: inpaint.png in the run's folder)")
+    picture_option(sub, "inpaint.png")
 
     sub = command("check", "Check every derivative against finite differences, "
                   "first and second order.")

@@ -134,9 +134,9 @@ def train_model(args):
         out, model = pathlib.Path(args.resume), train.read_config(args.resume)["model"]
         if args.model != model:
             raise InputError(f"{out} is the run of a {model}; "
-                             f"use tinygen train {model} --resume {out}")
+                             f"use tinygen train {model} --resume {quote(str(out))}")
         config, data = resume(args, out)
-        done = len(train.read_timing(out / "timing.csv"))
+        done = train.epochs_done(out)
         if done >= config["epochs"]:
             print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
     else:
@@ -158,15 +158,13 @@ def resume(args, out):
     """(config, data) of the run in the folder `out`, which goes on as it was configured."""
     config = train.read_config(out)
     refuse_changes(args, config)
-    done = len(train.read_timing(out / "timing.csv"))
+    done = train.epochs_done(out)        # refuses a damaged checkpoint, before anything is written
     config["epochs"] = max(args.epochs or config["epochs"], done)
     if not (out / "checkpoint.npz").exists():
         print(f"{out} holds no checkpoint yet, so this starts afresh.")
     backend.manual_seed(config["seed"])
     data = load_data(config["data"], config["quick"])
     train.check_the_same(out, config, data)
-    if (out / "checkpoint.npz").exists():
-        train.load_run(out)              # refuses a damaged one, before anything is written
     train.write_config(out, config)      # with the new --epochs, which the next --resume reads
     return config, data
 
@@ -182,13 +180,29 @@ def refuse_changes(args, config):
                              f"{config[name]}; leave {option} out, or train with another --out")
 
 
+def data_of(run, config):
+    """The data that a run was trained on; others by the same name are refused."""
+    data = load_data(config["data"], config["quick"])
+    train.check_data(run, config, data)
+    return data
+
+
+def picture(args):
+    """Where the picture of a command is to be: --out, or in the run's folder."""
+    path = pathlib.Path(args.out or pathlib.Path(args.run) / f"{args.command}.png")
+    if path.suffix.lower() != ".png":
+        raise InputError(f"--out is {path}, but the picture is a PNG; "
+                         "give a name that ends in .png")
+    return path
+
+
 def sample(args):
     training, config = train.load_run(args.run)
+    path = picture(args)
     backend.manual_seed(config["seed"])
-    data = load_data(config["data"], config["quick"]) if len(config["shape"]) == 1 else None
+    data = data_of(args.run, config) if len(config["shape"]) == 1 else None
     backend.manual_seed(args.seed)
     samples = metrics.draw(training, args.n, args.temperature)
-    path = pathlib.Path(args.out or pathlib.Path(args.run) / "sample.png")
     plots.save_samples(samples, None if data is None else data.train, path)
     print(f"{args.n} samples are in {path}")
 
@@ -201,10 +215,9 @@ def reconstruct(args):
                          "so there is no reconstruction; use the run of a VAE")
     if len(config["shape"]) == 1:
         raise InputError(f"{args.run} was trained on points, and reconstruct draws images; "
-                         f"use tinygen sample {args.run}")
-    data = load_data(config["data"], config["quick"])
-    originals = data.test[:args.n]
-    path = pathlib.Path(args.out or pathlib.Path(args.run) / "reconstruct.png")
+                         f"use tinygen sample {quote(args.run)}")
+    path = picture(args)
+    originals = data_of(args.run, config).test[:args.n]
     reconstructions = training.model.reconstruct(tensor(originals)).numpy()
     plots.figure_reconstructions(originals, reconstructions, path)
     print(f"{len(originals)} test images (above) and their reconstructions (below) are in {path}")
@@ -216,11 +229,11 @@ def evaluate(args):
     if not image and name not in datasets.MODES:
         raise InputError(f"{args.run} was trained on {name}, whose points have no modes to count; "
                          f"evaluate knows images, ring and grid; look at it with "
-                         f"tinygen sample {args.run}")
+                         f"tinygen sample {quote(args.run)}")
     n = args.n or (10_000 if image else 2500)
     backend.manual_seed(args.seed)
     if image:
-        data = load_data(name, config["quick"])
+        data = data_of(args.run, config)
         n = min(n, len(data.test), len(data.train))
         if n < 4:
             raise InputError(f"there are {n} images to compare, and recall needs 4 "
@@ -248,9 +261,10 @@ def complete(args):
     training, config = train.load_run(args.run)
     if len(config["shape"]) == 1:
         raise InputError(f"{args.run} was trained on points, and inpaint fills in images; "
-                         f"use tinygen sample {args.run}")
+                         f"use tinygen sample {quote(args.run)}")
+    path = picture(args)
     backend.manual_seed(args.seed)
-    data, model = load_data(config["data"], config["quick"]), training.model.requires_grad_(False)
+    data, model = data_of(args.run, config), training.model.requires_grad_(False)
     originals, known = data.test[:args.n], inpaint.mask(args.mask, data.shape)
     x, columns = training.from_data(originals), {}
     if config["model"] == "vae":
@@ -262,7 +276,6 @@ def complete(args):
                                                  weight=1.0, critic=model.discriminator)
     columns = {name: [training.to_data(column) for column in several]
                for name, several in columns.items()}
-    path = pathlib.Path(args.out or pathlib.Path(args.run) / "inpaint.png")
     plots.figure_completions(originals, known, [c for several in columns.values() for c in several],
                              path)
     best = {name: several[0] for name, several in columns.items()}
@@ -300,6 +313,10 @@ COMMANDS = {"compare": compare, "train": train_model, "sample": sample, "reconst
 
 
 def main(argv=None):
+    if sys.stderr is None:                           # closed: progress bars write there
+        sys.stderr = open(os.devnull, "w")
+    if hasattr(sys.stdout, "reconfigure"):           # folders may have names that it cannot print
+        sys.stdout.reconfigure(errors="backslashreplace")
     args, unknown = parser().parse_known_args(argv)
     if unknown:
         Parser(prog=f"tinygen {args.command}").error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -311,6 +328,10 @@ def main(argv=None):
         return status
     except InputError as error:
         print(f"tinygen {args.command}: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"tinygen {args.command}: there is not enough memory ({error}); pass smaller numbers",
+              file=sys.stderr)
         return 2
     except BrokenPipeError:      # who read our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # for Python's last flush

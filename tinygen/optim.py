@@ -52,7 +52,7 @@ class Optimizer:
         self.params = as_list(params)
         if not self.params:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimise")
-        if lr < 0 or weight_decay < 0:
+        if not (lr >= 0 and weight_decay >= 0):
             raise ValueError(f"{type(self).__name__}: lr is {lr} and weight_decay {weight_decay}; "
                              "neither may be negative")
         if any([p.node is not None for p in self.params]):
@@ -267,6 +267,7 @@ class LRScheduler:
         before = optimizer.schedules
         self.base_lr = before[0].base_lr if before else optimizer.lr
         self.optimizer, self.last_epoch = optimizer, -1
+        self.factor(0)               # what fails leaves the optimiser as it was
         before.append(self)
         self.step()
 

@@ -91,6 +91,7 @@ def checksum(data):
     return digest.hexdigest()
 
 
+RESULTS = ("checkpoint.npz", "history.csv", "timing.csv")
 BEGUN = {"samples", "config.json.part"}      # what is there before the config is
 
 
@@ -100,6 +101,10 @@ def start_run(out, config):
     if (out / "config.json").exists():
         raise InputError(f"{out} already holds a run; go on with it by --resume {quote(str(out))}, "
                          "or choose another --out")
+    left = [name for name in RESULTS if (out / name).exists()]
+    if left:
+        raise InputError(f"{out} holds a {left[0]}, but no config.json that says of which run; "
+                         "move it away, or choose another --out")
     try:
         (out / "samples").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -162,13 +167,24 @@ def load_run(run):
     return training, config
 
 
-def check_the_same(out, config, data):
-    """Whether the run in `out` can go on to the very numbers that it would have reached."""
+def epochs_done(run):
+    """How many epochs the checkpoint of a run has had, once it is known to be whole."""
+    path = pathlib.Path(run) / "checkpoint.npz"
+    return len(restore(build(read_config(run)), path)["history"]) if path.exists() else 0
+
+
+def check_data(out, config, data):
+    """Whether `data` are those that the run in `out` was trained on."""
     found = checksum(data)
     if config.get("data_sha256", found) != found:
         raise InputError(f"{config['data']} is not what {out} was trained on (SHA-256 {found}, "
                          f"expected {config['data_sha256']}); bring the old data back, or train "
                          "again with another --out")
+
+
+def check_the_same(out, config, data):
+    """Whether the run in `out` can go on to the very numbers that it would have reached."""
+    check_data(out, config, data)
     for name, now in environment().items():
         if config.get(name, now) != now:
             print(f"{out} was started with {name} {config[name]}, and this is {now}: "
