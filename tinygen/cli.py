@@ -200,7 +200,7 @@ def sample(args):
     training, config = train.load_run(args.run)
     path = picture(args)
     backend.manual_seed(config["seed"])
-    data = data_of(args.run, config) if len(config["shape"]) == 1 else None
+    data = load_data(config["data"], config["quick"]) if len(config["shape"]) == 1 else None
     backend.manual_seed(args.seed)
     samples = metrics.draw(training, args.n, args.temperature)
     plots.save_samples(samples, None if data is None else data.train, path)
