@@ -99,7 +99,7 @@ def compare(args):
         raise InputError(f"{out} is the run of one model, and a comparison has two; go on with it "
                          "by tinygen train, or choose another folder")
     if begun:
-        configs, (data, _) = zip(*[resume(args, out / model) for model in ("vae", "gan")])
+        configs, (data, _), _ = zip(*[resume(args, out / model) for model in ("vae", "gan")])
     else:
         if args.resume:
             print(f"{out} holds no comparison yet, so this starts afresh.")
@@ -135,8 +135,7 @@ def train_model(args):
         if args.model != model:
             raise InputError(f"{out} is the run of a {model}; "
                              f"use tinygen train {model} --resume {quote(str(out))}")
-        config, data = resume(args, out)
-        done = train.epochs_done(out)
+        config, data, done = resume(args, out)
         if done >= config["epochs"]:
             print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
     else:
@@ -155,7 +154,7 @@ def train_model(args):
 
 
 def resume(args, out):
-    """(config, data) of the run in the folder `out`, which goes on as it was configured."""
+    """(config, data, epochs done) of the run in `out`, which goes on as it was configured."""
     config = train.read_config(out)
     refuse_changes(args, config)
     done = train.epochs_done(out)        # refuses a damaged checkpoint, before anything is written
@@ -166,7 +165,7 @@ def resume(args, out):
     data = load_data(config["data"], config["quick"])
     train.check_the_same(out, config, data)
     train.write_config(out, config)      # with the new --epochs, which the next --resume reads
-    return config, data
+    return config, data, done
 
 
 def refuse_changes(args, config):

@@ -144,9 +144,7 @@ def read_config(run):
     except ValueError:
         raise InputError(f"{path} is not valid JSON; restore it from a copy, "
                          "or train again") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{path} is not the config of a run of tinygen; restore it from a copy, "
-                         "or train again")
+    config = config if isinstance(config, dict) else {}
     for name, sound in (SOUND_GAN if config.get("model") == "gan" else SOUND_VAE).items():
         if not sound(config.get(name)):
             found = f"its {name} is {config[name]!r}" if name in config else f"it has no {name}"

@@ -3,6 +3,7 @@
 import math
 
 from .. import creation, functional as F
+from ..backend import sizes
 from ..functional import pair
 from ..ops import conv
 from ..ops.shapes import dims_of
@@ -134,8 +135,7 @@ class LayerNorm(Module):
     """`functional.layer_norm` over the last dimensions, `normalized_shape`."""
 
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True):
-        shape = normalized_shape
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        shape = sizes((normalized_shape,))
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         self.weight = Parameter(creation.ones(shape)) if elementwise_affine else None
         self.bias = Parameter(creation.zeros(shape)) if elementwise_affine and bias else None
