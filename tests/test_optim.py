@@ -181,6 +181,41 @@ def test_the_memory_order_of_a_gradient_does_not_matter(kind, options, layout):
 
 
 @pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+@pytest.mark.parametrize(
+    "shape, memory",
+    [((5000,), (0,)), ((7, 701), (0, 1)), ((7, 701), (1, 0)), ((1, 5000), (0, 1)),
+     ((16, 32, 3, 3), (2, 3, 1, 0))],
+)
+def test_a_large_parameter_moves_in_pieces_as_it_would_whole(
+    kind, options, shape, memory, monkeypatch
+):
+    numbers = np.random.default_rng(0).standard_normal([shape[i] for i in memory])
+    seen = []
+
+    class Watched(kind):
+        def move(self, step, x, *arrays):
+            seen.append(x)
+            super().move(step, x, *arrays)
+
+    def run(piece):
+        monkeypatch.setattr(optim, "PIECE", piece)
+        p = nn.Parameter(tg.Tensor(numbers.copy().transpose(np.argsort(memory))))
+        assert p.shape == shape
+        optimizer = Watched([p], lr=0.1, weight_decay=0.1, **options)
+        seen.clear()
+        for step in range(3):
+            set_gradients([p], step)
+            optimizer.step()
+        assert all(np.shares_memory(x, p.data) for x in seen)
+        assert sum(x.size for x in seen) == 3 * p.data.size
+        return len(seen), p.data
+
+    (calls, pieces), (whole_calls, whole) = run(1000), run(2 ** 30)
+    assert whole_calls == 3 and (calls > 3 or shape[0] == 1)
+    np.testing.assert_array_equal(pieces, whole)
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
 def test_the_gradient_itself_is_not_changed(kind, options):
     p = parameter([1.0, 2.0])
     set_gradients([p], 0)

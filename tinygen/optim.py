@@ -1,7 +1,8 @@
 """Floor 4: how parameters move. Names, arguments and defaults are those of `torch.optim`.
 
 Small parameters, of up to 4,096 numbers, are updated together, because for them calling NumPy takes
-longer than computing. Parameters without a gradient are skipped.
+longer than computing. Large ones are updated in pieces, whose arrays stay in the processor's cache
+from one operation to the next. Parameters without a gradient are skipped.
 There are no parameter groups: `optimizer.lr` is the learning rate of all.
 """
 
@@ -11,7 +12,8 @@ from collections.abc import Iterable
 from .backend import array_module, to_device
 from .tensor import Tensor
 
-SMALL = 4096
+SMALL = 4096          # up to how many numbers a parameter is updated together with others
+PIECE = 2 ** 15       # how many numbers of a large one are updated at once
 
 
 def as_list(parameters):
@@ -41,6 +43,18 @@ def forget_subnormal(array):
     """
     xp = array_module(array)
     array *= xp.abs(array) >= xp.finfo(array.dtype).tiny
+
+
+def pieces(arrays):
+    """Arrays of one shape, a few rows of each at a time, as views.
+
+    The rows follow the dimension whose steps in the first array's memory are the longest.
+    """
+    strides, size = arrays[0].strides, arrays[0].size
+    arrays = [a.swapaxes(0, strides.index(max(strides))) for a in arrays]
+    rows = max(1, PIECE * len(arrays[0]) // size)
+    for i in range(0, len(arrays[0]), rows):
+        yield [a[i:i + rows] for a in arrays]
 
 
 class Optimizer:
@@ -90,7 +104,8 @@ class Optimizer:
                     forget_subnormal(a)
             arrays = p.data, p.grad.data, *kept
             if p.data.size > SMALL:
-                self.move(state["step"], *arrays)
+                for piece in pieces(arrays) if p.device == "cpu" else [arrays]:
+                    self.move(state["step"], *piece)
             else:
                 alike = state["step"], p.data.dtype, type(p.data)
                 together.setdefault(alike, []).append(arrays)

@@ -201,6 +201,26 @@ def adam():
     return side(0), side(optim.SMALL)
 
 
+def adam_in_pieces():
+    """Adam on weights (800, 784): whole, or in pieces that the cache holds"""
+    g = tg.Tensor(numbers(800, 784))
+
+    def side(piece):
+        weights = nn.Parameter(tg.zeros(800, 784))
+        weights.grad = g
+        optimizer = optim.Adam([weights])
+
+        def step():
+            optim.PIECE, before = piece, optim.PIECE
+            optimizer.step()
+            optim.PIECE = before
+            return weights.data
+
+        return step
+
+    return side(2 ** 30), side(optim.PIECE)
+
+
 def forgotten():
     """Adam on weights (400, 784), a fifth of whose mean gradients is 1e-40: kept, or made 0"""
     g = numbers(400, 784)
@@ -282,5 +302,5 @@ if __name__ == "__main__":
     for trick in (patches, runs, pieces, tall_products, weights_in_order,
                   transposed_convolution, batch_norm, channel_moments, channel_sums,
                   channel_products, leaky_relu, relu, softplus, linear, outer_product, adam,
-                  forgotten, frozen, memory):
+                  adam_in_pieces, forgotten, frozen, memory):
         compare(trick)
