@@ -104,7 +104,8 @@ class Optimizer:
                     forget_subnormal(a)
             arrays = p.data, p.grad.data, *kept
             if p.data.size > SMALL:
-                for piece in pieces(arrays) if p.device == "cpu" else [arrays]:
+                whole = p.data.size <= PIECE or p.device != "cpu"
+                for piece in [arrays] if whole else pieces(arrays):
                     self.move(state["step"], *piece)
             else:
                 alike = state["step"], p.data.dtype, type(p.data)
