@@ -176,7 +176,7 @@ model = nn.Sequential(
     nn.Conv2d(16, 32, 5, stride=2, padding=2), nn.BatchNorm2d(32), nn.ReLU(),     # 32 x 7 x 7
     nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU(), nn.Linear(64, 10))
 optimizer = optim.Adam(model.parameters(), lr=2e-3)
-schedule = optim.CosineAnnealingLR(optimizer, EPOCHS)
+schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
 for epoch in range(EPOCHS):
     model.train()
     for images, labels in tqdm(train, f"epoch {epoch + 1}", leave=False):

@@ -5,7 +5,7 @@
 #
 # **Know first.** Lesson 04.
 #
-# **Read beside.** `tinygen/optim.py`.
+# **Read beside.** `tinygen/optim/`.
 #
 # **Time.** About 30 seconds; the fast form takes 6.
 #
@@ -110,7 +110,7 @@ def network(hidden, start=1.0, norm=False):
 
 
 def train(rule=RULES["momentum"][0], lr=0.05, hidden=10, start=1.0, norm=False, batch=64,
-          clip=np.inf, slower=1, larger=1, steps=STEPS, schedule=optim.StepLR):
+          clip=np.inf, slower=1, larger=1, steps=STEPS, schedule=optim.lr_scheduler.StepLR):
     """Loss and gradient norm (before clipping) of each step, until the loss is not finite."""
     model, losses, norms, random = network(hidden, start, norm), [], [], np.random.default_rng(0)
     optimizer = rule(model.parameters(), lr=lr / slower)
@@ -120,7 +120,7 @@ def train(rule=RULES["momentum"][0], lr=0.05, hidden=10, start=1.0, norm=False, 
         loss = F.cross_entropy(model(tg.tensor(images[rows])), tg.tensor(labels[rows]))
         optimizer.zero_grad()
         loss.backward()
-        norms.append(optim.clip_grad_norm_(model.parameters(), clip))
+        norms.append(nn.utils.clip_grad_norm_(model.parameters(), clip))
         optimizer.step()
         plan.step()
         losses.append(loss.item())
@@ -151,13 +151,13 @@ first = {}
 for start, norm in ((6 ** -0.5, False), (1.0, False), (2.0, False), (2.0, True)):
     name, net = f"{start:.2f} He{' + batch norm' * norm}", network(10, start, norm)
     F.cross_entropy(net(tg.tensor(images[:100])), tg.tensor(labels[:100])).backward()
-    g = first[name] = [optim.grad_norm([m.weight]) for m in net if isinstance(m, nn.Linear)]
+    g = first[name] = [nn.utils.grad_norm([m.weight]) for m in net if isinstance(m, nn.Linear)]
     print(f"{name:21} gradient norm of layers 10, 5, 1: {g[9]:.0e} {g[4]:.0e} {g[0]:.0e}, "
           f"5th / 10th {g[4] / g[9]:.3f}")
 SICK = {"A start 0.41": {"start": 6 ** -0.5}, "B start x 2": {"start": 2.0},
         "C rate x 10": {"lr": 0.5}, "D batch of 10": {"batch": 10, "lr": 0.03, "steps": 3 * STEPS}}
 CURES = {"none": {}, "start": {"start": 1.0}, "norm": {"norm": True}, "clip": {"clip": 1.0},
-         "rate/10": {"slower": 10}, "decay": {"schedule": optim.CosineAnnealingLR},
+         "rate/10": {"slower": 10}, "decay": {"schedule": optim.lr_scheduler.CosineAnnealingLR},
          "batch x4": {"larger": 4}, "Adam": {"rule": optim.Adam, "lr": 0.001}}
 runs = {(sick, cure): train(**SICK[sick] | CURES[cure])
         for sick in tqdm(SICK, desc="sick nets") for cure in CURES}
@@ -180,10 +180,10 @@ for sick in SICK:
 # %%
 for name, factor in (("right", lambda t: 1.0),    # of step t + 1, as schedules count from 0
                      ("wrong", lambda t: (1 - 0.9 ** (t + 1)) / (1 - 0.999 ** (t + 1)) ** 0.5)):
-    losses, _ = train(optim.Adam, 0.015, schedule=lambda adam, _: optim.LambdaLR(adam, factor))
-    end[name] = losses[-20:].mean()
+    loss, _ = train(optim.Adam, 0.015, schedule=lambda o, _: optim.lr_scheduler.LambdaLR(o, factor))
+    end[name] = loss[-20:].mean()
     print(f"{name}: steps 1, 10, 100 times {factor(0):.2f}, {factor(9):.2f}, {factor(99):.2f}; "
-          f"largest loss {losses.max():.2f}, at the end {end[name]:.2f}")
+          f"largest loss {loss.max():.2f}, at the end {end[name]:.2f}")
 
 # %% [markdown]
 # After a few wild steps all relus of some layer give 0, whatever the image: no gradient passes; the

@@ -187,13 +187,13 @@ def test_both_devices_take_the_same_steps(device, name):
         model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2),
                               nn.Linear(8, 80), nn.Linear(80, 60))      # one of them is not small
         optimizer = OPTIMIZERS[name](model.parameters())
-        schedule = optim.CosineAnnealingLR(optimizer, 5)
+        schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, 5)
         for _ in range(3):
             loss = (model(tg.randn(6, 4)) ** 2).mean()
             optimizer.zero_grad()
             loss.backward()
-            optim.clip_grad_norm_(model.parameters(), 1.0)
-            optim.clip_grad_value_(model.parameters(), 0.1)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            nn.utils.clip_grad_value_(model.parameters(), 0.1)
             optimizer.step()
             schedule.step()
         states = [{key: tg.Tensor(a) for key, a in state.items() if key != "step"}

@@ -753,9 +753,9 @@ DEFAULTS = [
             "centered": False,
         },
     ),
-    (optim.StepLR, {"gamma": 0.1}),
-    (optim.CosineAnnealingLR, {"eta_min": 0}),
-    (optim.LinearLR, {"start_factor": 1 / 3, "end_factor": 1, "total_iters": 5}),
+    (optim.lr_scheduler.StepLR, {"gamma": 0.1}),
+    (optim.lr_scheduler.CosineAnnealingLR, {"eta_min": 0}),
+    (optim.lr_scheduler.LinearLR, {"start_factor": 1 / 3, "end_factor": 1, "total_iters": 5}),
 ]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import tinygen as tg
 from tinygen import nn, optim
-from tinygen.optim import SMALL
+from tinygen.optim import lr_scheduler, optimizers
 
 
 def parameter(values, dtype="float64"):
@@ -123,7 +123,8 @@ def test_ten_steps_follow_the_formula(kind, formula, options):
 def test_small_parameters_together_and_large_ones_alone_follow_the_formula(
     kind, formula, options, dtype, rel
 ):
-    ps = [parameter(np.linspace(1, 2, n), dtype) for n in (SMALL, 3, SMALL + 1, 1)]
+    small = optimizers.SMALL
+    ps = [parameter(np.linspace(1, 2, n), dtype) for n in (small, 3, small + 1, 1)]
     starts = [p.data.copy() for p in ps]
     optimizer = kind(ps, lr=0.01, **options)
     taken = []
@@ -198,7 +199,7 @@ def test_a_large_parameter_moves_in_pieces_as_it_would_whole(
             super().move(step, x, *arrays)
 
     def run(piece):
-        monkeypatch.setattr(optim, "PIECE", piece)
+        monkeypatch.setattr(optimizers, "PIECE", piece)
         p = nn.Parameter(tg.Tensor(numbers.copy().transpose(np.argsort(memory))))
         assert p.shape == shape
         optimizer = Watched([p], lr=0.1, weight_decay=0.1, **options)
@@ -290,7 +291,7 @@ def test_steps_are_counted_for_each_parameter(kind, options):
     (optim.RMSprop, {"alpha": 0.9, "momentum": 0.9, "centered": True})],
     ids=lambda x: getattr(x, "__name__", ""))
 def test_running_means_of_gradients_that_stay_zero_do_not_stay_subnormal(kind, options):
-    params = [nn.Parameter(tg.ones(n)) for n in (3, SMALL + 1)]
+    params = [nn.Parameter(tg.ones(n)) for n in (3, optimizers.SMALL + 1)]
     optimizer = kind(params, **options)
     for step in range(1001):             # 0.9^1001 is 1e-46: rounding alone would stop at 1e-44
         for p in params:
@@ -305,7 +306,7 @@ def test_running_means_of_gradients_that_stay_zero_do_not_stay_subnormal(kind, o
 def test_only_subnormal_numbers_are_forgotten(dtype, least):
     kept = np.array([0, -0.5, least, -least, 1e30, np.inf, -np.inf, np.nan], dtype)
     numbers = np.concatenate([kept, np.array([0.99, -0.5, 1e-5], dtype) * least])
-    optim.forget_subnormal(numbers)
+    optimizers.forget_subnormal(numbers)
     np.testing.assert_array_equal(numbers, [*kept, 0, 0, 0])
 
 
@@ -496,8 +497,8 @@ def test_a_rate_that_is_no_number():
 def test_a_schedule_that_fails_leaves_the_optimiser_as_it_was():
     optimizer = optim.SGD([nn.Parameter(tg.ones(2))], 0.1)
     with pytest.raises(TypeError):
-        optim.LambdaLR(optimizer, 0.5)
-    optim.ExponentialLR(optimizer, 0.9).step()
+        lr_scheduler.LambdaLR(optimizer, 0.5)
+    lr_scheduler.ExponentialLR(optimizer, 0.9).step()
     assert math.isclose(optimizer.lr, 0.09)
 
 
@@ -517,15 +518,14 @@ def test_bad_arguments_of_every_optimiser(kind):
 @pytest.mark.parametrize("given, name", [
     (lambda: parameter([1.0, 2.0]), "Parameter"), (lambda: nn.Linear(1, 1), "Linear"),
     (lambda: nn.Sequential(nn.ReLU()), "Sequential of ReLU"), (lambda: [3], "list of int")])
-def test_optimisers_and_clipping_ask_for_a_list_of_parameters(given, name):
-    for take in (optim.Adam, lambda p: optim.clip_grad_norm_(p, 1.0)):
-        with pytest.raises(TypeError, match=f"got {name}; pass a list of parameters, as model"):
-            take(given())
+def test_optimisers_ask_for_a_list_of_parameters(given, name):
+    with pytest.raises(TypeError, match=f"got {name}; pass a list of parameters, as model"):
+        optim.Adam(given())
 
 
 @pytest.mark.parametrize("kind, name", [
-    (optim.StepLR, "step_size"), (optim.CosineAnnealingLR, "T_max"),
-    (optim.LinearLR, "total_iters")])
+    (lr_scheduler.StepLR, "step_size"), (lr_scheduler.CosineAnnealingLR, "T_max"),
+    (lr_scheduler.LinearLR, "total_iters")])
 def test_a_schedule_has_at_least_one_epoch(kind, name):
     optimizer = optim.SGD([parameter([1.0])])
     with pytest.raises(ValueError, match=f"{kind.__name__}: {name} is 0, but it must be above 0"):
@@ -535,7 +535,8 @@ def test_a_schedule_has_at_least_one_epoch(kind, name):
 def test_schedules_of_one_optimiser_multiply():
     """The learning rates are those of PyTorch 2.13 for the same two schedules."""
     optimizer = optim.SGD([parameter([1.0])], lr=1.0)
-    warm_up, decay = optim.LinearLR(optimizer, 0.1, 1.0, 3), optim.ExponentialLR(optimizer, 0.9)
+    warm_up = lr_scheduler.LinearLR(optimizer, 0.1, 1.0, 3)
+    decay = lr_scheduler.ExponentialLR(optimizer, 0.9)
     rates = [optimizer.lr]
     for _ in range(4):
         warm_up.step()
@@ -544,7 +545,8 @@ def test_schedules_of_one_optimiser_multiply():
     np.testing.assert_allclose(rates, [0.1, 0.36, 0.567, 0.729, 0.6561], rtol=1e-12)
     saved = optimizer.state_dict(), warm_up.state_dict(), decay.state_dict()
     again = optim.SGD([parameter([1.0])], lr=1.0)
-    parts = [again, optim.LinearLR(again, 0.1, 1.0, 3), optim.ExponentialLR(again, 0.9)]
+    parts = [again, lr_scheduler.LinearLR(again, 0.1, 1.0, 3),
+             lr_scheduler.ExponentialLR(again, 0.9)]
     for part, state in zip(parts, saved):
         part.load_state_dict(state)
     assert again.lr == pytest.approx(0.6561, rel=1e-12)
@@ -582,18 +584,18 @@ def test_nesterov_needs_momentum_and_no_dampening(options):
 # Schedules
 
 SCHEDULES = [
-    (lambda o: optim.LambdaLR(o, lambda epoch: 1 / (epoch + 1)), lambda t: 0.1 / (t + 1)),
-    (lambda o: optim.StepLR(o, 3, gamma=0.5), lambda t: 0.1 * 0.5 ** (t // 3)),
-    (lambda o: optim.ExponentialLR(o, 0.9), lambda t: 0.1 * 0.9**t),
+    (lambda o: lr_scheduler.LambdaLR(o, lambda epoch: 1 / (epoch + 1)), lambda t: 0.1 / (t + 1)),
+    (lambda o: lr_scheduler.StepLR(o, 3, gamma=0.5), lambda t: 0.1 * 0.5 ** (t // 3)),
+    (lambda o: lr_scheduler.ExponentialLR(o, 0.9), lambda t: 0.1 * 0.9**t),
     (
-        lambda o: optim.CosineAnnealingLR(o, 10, eta_min=0.01),
+        lambda o: lr_scheduler.CosineAnnealingLR(o, 10, eta_min=0.01),
         lambda t: 0.01 + 0.5 * (0.1 - 0.01) * (1 + math.cos(math.pi * t / 10)),
     ),
     (
-        lambda o: optim.LinearLR(o, 0.25, 1.0, total_iters=4),
+        lambda o: lr_scheduler.LinearLR(o, 0.25, 1.0, total_iters=4),
         lambda t: 0.1 * min(1.0, 0.25 + 0.75 * t / 4),
     ),
-    (lambda o: optim.LinearLR(o), lambda t: 0.1 * min(1.0, 1 / 3 + 2 / 3 * t / 5)),
+    (lambda o: lr_scheduler.LinearLR(o), lambda t: 0.1 * min(1.0, 1 / 3 + 2 / 3 * t / 5)),
 ]
 SCHEDULE_NAMES = "lambda step exponential cosine linear linear-defaults".split()
 
@@ -626,7 +628,7 @@ def test_a_schedule_is_resumed_where_it_was(make, formula):
 def test_a_schedule_changes_the_size_of_the_next_step():
     p = parameter([0.0])
     optimizer = optim.SGD([p], lr=1.0)
-    schedule = optim.ExponentialLR(optimizer, 0.5)
+    schedule = lr_scheduler.ExponentialLR(optimizer, 0.5)
     moves = []
     for _ in range(3):
         before = p.item()
@@ -649,22 +651,22 @@ def with_gradients(*gradients, dtype="float32"):
 
 def test_clip_grad_norm_scales_all_gradients_together():
     ps = [*with_gradients([3.0, 0.0], [[0.0], [4.0]]), parameter([1.0], "float32")]
-    assert optim.clip_grad_norm_(ps, 1.0) == pytest.approx(5.0)
+    assert nn.utils.clip_grad_norm_(ps, 1.0) == pytest.approx(5.0)
     np.testing.assert_allclose(ps[0].grad.data, [0.6, 0.0], rtol=1e-5)
     np.testing.assert_allclose(ps[1].grad.data, [[0.0], [0.8]], rtol=1e-5)
     assert ps[2].grad is None
-    assert optim.grad_norm(ps) == pytest.approx(1.0, rel=1e-5)
+    assert nn.utils.grad_norm(ps) == pytest.approx(1.0, rel=1e-5)
 
 
 def test_clip_grad_norm_leaves_small_gradients_alone():
     ps = with_gradients([3.0, 4.0])
-    assert optim.clip_grad_norm_(ps, 5.1) == pytest.approx(5.0)
+    assert nn.utils.clip_grad_norm_(ps, 5.1) == pytest.approx(5.0)
     assert ps[0].grad.data.tolist() == [3.0, 4.0]
 
 
 def test_clip_grad_norm_of_zero_gradients():
     ps = with_gradients([0.0, 0.0])
-    assert optim.clip_grad_norm_(ps, 1.0) == 0.0
+    assert nn.utils.clip_grad_norm_(ps, 1.0) == 0.0
     assert ps[0].grad.data.tolist() == [0.0, 0.0]
 
 
@@ -672,18 +674,18 @@ def test_clip_grad_norm_of_zero_gradients():
 def test_clip_grad_norm_does_not_hide_a_broken_gradient(broken):
     ps = with_gradients([1.0, broken])
     with np.errstate(invalid="ignore"):
-        norm = optim.clip_grad_norm_(ps, 1.0)
+        norm = nn.utils.clip_grad_norm_(ps, 1.0)
     assert not math.isfinite(norm)
     assert not np.isfinite(ps[0].grad.data[1])
 
 
 def test_clip_grad_value_limits_each_number():
     ps = [*with_gradients([-3.0, 0.5, 2.0]), parameter([1.0], "float32")]
-    optim.clip_grad_value_(ps, 1.0)
+    nn.utils.clip_grad_value_(ps, 1.0)
     assert ps[0].grad.data.tolist() == [-1.0, 0.5, 1.0]
 
 
-@pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
+@pytest.mark.parametrize("clip", [nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_])
 @pytest.mark.parametrize("limit", [0.5, np.float64(0.5), np.float32(0.5)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_clipping_keeps_the_dtype_and_takes_a_generator(clip, limit, dtype):
@@ -691,6 +693,15 @@ def test_clipping_keeps_the_dtype_and_takes_a_generator(clip, limit, dtype):
     clip((p for p in ps), limit)
     assert ps[0].grad.dtype == dtype
     assert np.abs(ps[0].grad.data).max() <= 0.5
+
+
+@pytest.mark.parametrize("clip", [nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_])
+def test_clipping_takes_one_tensor_or_many_but_nothing_else(clip):
+    p, = with_gradients([3.0, 4.0])
+    clip(p, 0.5)
+    assert np.abs(p.grad.data).max() <= 0.5
+    with pytest.raises(TypeError, match="got Linear and ReLU; pass model.parameters()"):
+        clip(nn.Sequential(nn.ReLU(), nn.Linear(1, 1)), 0.5)
 
 
 def test_a_gradient_of_another_shape_is_refused_and_nothing_moves():

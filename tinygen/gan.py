@@ -15,7 +15,7 @@ from . import creation, nn
 from .functional import softplus
 from .nn import init
 from .ops import mean, norm, sigmoid
-from .optim import Adam, grad_norm
+from .optim import Adam
 from .tensor import grad, no_grad
 
 
@@ -110,8 +110,8 @@ class GANTraining:
         optimizer_g.step()
 
         return {**figures(loss_d, real_logits, fake_logits), "generator_loss": loss_g.item(),
-                "grad_norm_d": grad_norm(discriminator.parameters()),
-                "grad_norm_g": grad_norm(generator.parameters())}
+                "grad_norm_d": nn.utils.grad_norm(discriminator.parameters()),
+                "grad_norm_g": nn.utils.grad_norm(generator.parameters())}
 
     @no_grad()
     def evaluate(self, real):

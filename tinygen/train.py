@@ -29,7 +29,7 @@ from . import __version__, backend, creation, plots
 from .backend import InputError
 from .dataloader import DataLoader
 from .gan import GENERATOR_LOSSES, GANTraining, dcgan, dense_gan
-from .optim import grad_norm
+from .nn.utils import grad_norm
 from .serialization import load, replacing, save
 from .vae import VAETraining, conv_vae, dense_vae
 

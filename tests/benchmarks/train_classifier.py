@@ -22,7 +22,7 @@ def main(path):
     tg.manual_seed(0)
     rng, data, model = np.random.default_rng(0), datasets.mnist(), digit_classifier()
     optimizer = optim.Adam(model.parameters(), LR)
-    schedule = optim.CosineAnnealingLR(optimizer, EPOCHS)
+    schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
     loader = datasets.DataLoader((data.train, data.train_labels), BATCH, shuffle=True)
     for epoch in range(EPOCHS):
         for images, labels in tqdm(loader, f"epoch {epoch + 1} of {EPOCHS}", mininterval=1):

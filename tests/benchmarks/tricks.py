@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 import tinygen as tg  # noqa: E402
 from tinygen import functional as F, nn, optim  # noqa: E402
 from tinygen.ops import conv, normalise  # noqa: E402
+from tinygen.optim import optimizers  # noqa: E402
 
 REPEATS = 30
 rng = np.random.default_rng(0)
@@ -191,14 +192,14 @@ def adam():
         optimizer = optim.Adam(params)
 
         def step():
-            optim.SMALL, before = small, optim.SMALL
+            optimizers.SMALL, before = small, optimizers.SMALL
             optimizer.step()
-            optim.SMALL = before
+            optimizers.SMALL = before
             return params[0].data
 
         return step
 
-    return side(0), side(optim.SMALL)
+    return side(0), side(optimizers.SMALL)
 
 
 def adam_in_pieces():
@@ -211,14 +212,14 @@ def adam_in_pieces():
         optimizer = optim.Adam([weights])
 
         def step():
-            optim.PIECE, before = piece, optim.PIECE
+            optimizers.PIECE, before = piece, optimizers.PIECE
             optimizer.step()
-            optim.PIECE = before
+            optimizers.PIECE = before
             return weights.data
 
         return step
 
-    return side(2 ** 30), side(optim.PIECE)
+    return side(2 ** 30), side(optimizers.PIECE)
 
 
 def forgotten():
@@ -234,7 +235,7 @@ def forgotten():
         mean = optimizer.state[0]["exp_avg"]
         mean[:, ::5] = 1e-40
         if forget:
-            optim.forget_subnormal(mean)
+            optimizers.forget_subnormal(mean)
 
         def step():
             optimizer.step()

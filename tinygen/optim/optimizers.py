@@ -1,4 +1,4 @@
-"""Floor 4: how parameters move. Names, arguments and defaults are those of `torch.optim`.
+"""Optimisers: how parameters move, given their gradients.
 
 Small parameters, of up to 4,096 numbers, are updated together, because for them calling NumPy takes
 longer than computing. Large ones are updated in pieces, whose arrays stay in the processor's cache
@@ -9,8 +9,8 @@ There are no parameter groups: `optimizer.lr` is the learning rate of all.
 import math
 from collections.abc import Iterable
 
-from .backend import array_module, to_device
-from .tensor import Tensor
+from ..backend import array_module, to_device
+from ..tensor import Tensor
 
 SMALL = 4096          # up to how many numbers a parameter is updated together with others
 PIECE = 2 ** 15       # how many numbers of a large one are updated at once
@@ -269,130 +269,3 @@ class AdamW(Adam):
     def decay(self, x, g):
         x *= 1 - self.lr * self.weight_decay
         return g
-
-
-# Learning-rate schedules: `step()` after each epoch sets optimizer.lr = factor(epoch) * first lr.
-
-class LRScheduler:
-    """A learning rate that follows `factor(epoch)`, epoch 0, 1, 2, ...
-
-    Several schedules of one optimiser multiply their factors.
-    """
-
-    def __init__(self, optimizer):
-        before = optimizer.schedules
-        self.base_lr = before[0].base_lr if before else optimizer.lr
-        self.optimizer, self.last_epoch = optimizer, -1
-        self.factor(0)               # what fails leaves the optimiser as it was
-        before.append(self)
-        self.step()
-
-    def factor(self, epoch):
-        raise NotImplementedError
-
-    def step(self):
-        self.last_epoch += 1
-        factors = [schedule.factor(schedule.last_epoch) for schedule in self.optimizer.schedules]
-        self.optimizer.lr = self.base_lr * math.prod(factors)
-
-    def get_last_lr(self):
-        return [self.optimizer.lr]
-
-    def state_dict(self):
-        return {"base_lr": self.base_lr, "last_epoch": self.last_epoch}
-
-    def load_state_dict(self, state_dict):
-        self.base_lr, self.last_epoch = state_dict["base_lr"], state_dict["last_epoch"] - 1
-        self.step()
-
-
-def check_epochs(schedule, name, n):
-    if n <= 0:
-        raise ValueError(f"{type(schedule).__name__}: {name} is {n}, but it must be above 0")
-
-
-class LambdaLR(LRScheduler):
-    """factor = lr_lambda(epoch)."""
-
-    def __init__(self, optimizer, lr_lambda):
-        self.factor = lr_lambda
-        super().__init__(optimizer)
-
-
-class StepLR(LRScheduler):
-    """factor = gamma^(epoch // step_size): a drop every `step_size` epochs."""
-
-    def __init__(self, optimizer, step_size, gamma=0.1):
-        check_epochs(self, "step_size", step_size)
-        self.step_size, self.gamma = step_size, gamma
-        super().__init__(optimizer)
-
-    def factor(self, epoch):
-        return self.gamma ** (epoch // self.step_size)
-
-
-class ExponentialLR(LRScheduler):
-    """factor = gamma^epoch."""
-
-    def __init__(self, optimizer, gamma):
-        self.gamma = gamma
-        super().__init__(optimizer)
-
-    def factor(self, epoch):
-        return self.gamma ** epoch
-
-
-class CosineAnnealingLR(LRScheduler):
-    """From lr to eta_min in T_max epochs down half a cosine (Loshchilov and Hutter 2017, eq. 5)."""
-
-    def __init__(self, optimizer, T_max, eta_min=0.0):
-        check_epochs(self, "T_max", T_max)
-        self.T_max, self.eta_min = T_max, eta_min
-        super().__init__(optimizer)
-
-    def factor(self, epoch):
-        low = self.eta_min / self.base_lr if self.base_lr else 0.0
-        return low + (1 - low) * (1 + math.cos(math.pi * epoch / self.T_max)) / 2
-
-
-class LinearLR(LRScheduler):
-    """A warm-up: factor goes straight from start_factor to end_factor in `total_iters` epochs."""
-
-    def __init__(self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5):
-        check_epochs(self, "total_iters", total_iters)
-        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
-        super().__init__(optimizer)
-
-    def factor(self, epoch):
-        done = min(epoch, self.total_iters) / self.total_iters
-        return self.start_factor + (self.end_factor - self.start_factor) * done
-
-
-# Gradient clipping, the first help against exploding gradients
-
-def grad_norm(parameters):
-    """The Euclidean norm of all gradients taken together, as a Python number."""
-    gradients = [p.grad.data for p in parameters if p.grad is not None]
-    return math.sqrt(sum([float((g * g).sum()) for g in gradients]))
-
-
-def clip_grad_norm_(parameters, max_norm):
-    """Scale all gradients so that their common norm is at most `max_norm` (Pascanu et al. 2013).
-
-    Returns the old norm.
-    """
-    parameters = as_list(parameters)
-    norm = grad_norm(parameters)
-    scale = min(float(max_norm) / (norm + 1e-6), 1.0)  # nan stays nan: a broken gradient must show
-    for p in parameters:
-        if p.grad is not None and scale != 1:
-            p.grad = Tensor(p.grad.data * scale)
-    return norm
-
-
-def clip_grad_value_(parameters, clip_value):
-    """Limit every single number of the gradients to [-clip_value, clip_value]."""
-    clip_value = float(clip_value)
-    for p in as_list(parameters):
-        if p.grad is not None:
-            p.grad = Tensor(p.grad.data.clip(-clip_value, clip_value))
