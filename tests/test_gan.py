@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygen as tg
-from tinygen import gan, nn
+from tinygen import gan, nn, vae
 from tinygen.tensor import Tensor
 
 REAL, FAKE = np.array([[-1.5], [0.2], [3.0]]), np.array([[-2.0], [0.7], [1.0]])
@@ -278,6 +278,18 @@ def test_shapes_of_the_dense_model(shape, latent):
     tanh = [m for m in model.generator.modules() if isinstance(m, nn.Tanh)]
     assert len(tanh) == (len(shape) == 3)       # points may lie anywhere
     assert gan.dense_gan(shape, latent_dim=5).sample(2).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("make", [gan.dcgan, vae.conv_vae])
+@pytest.mark.parametrize("shape", [(1, 32, 32), (28, 28), (1, 28, 28, 1)])
+def test_convolutional_models_are_for_28_x_28(make, shape):
+    with pytest.raises(ValueError, match=rf"{make.__name__}: the shape is .* fit images \(C, 28"):
+        make(shape)
+
+
+def test_a_loss_that_is_not_there():
+    with pytest.raises(ValueError, match="loss is 'wgan', expected non-saturating or minimax"):
+        tiny(loss="wgan")
 
 
 def test_dcgan_starts_as_in_the_paper():

@@ -711,8 +711,26 @@ def test_batch_norm_in_eval_does_not_depend_on_the_batch():
 def test_groups_must_divide_the_channels(kind):
     with pytest.raises(ValueError, match="must both be multiples of groups 2"):
         kind(3, 4, 3, groups=2)
-    with pytest.raises(ValueError, match="must both be multiples of groups 0"):
-        kind(2, 4, 3, groups=0)
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: nn.Linear(-1, 2), "Linear: in_features is -1, expected a whole number of 0 or more"),
+    (lambda: nn.Linear(2, 2.0), "Linear: out_features is 2.0"),
+    (lambda: nn.Conv2d(0, 2, 3), "Conv2d: in_channels is 0, expected a whole number of 1 or more"),
+    (lambda: nn.Conv2d(2, 2, 0), "Conv2d: kernel_size is 0"),
+    (lambda: nn.Conv2d(2, 2, 3, stride=(1, 0)), r"Conv2d: stride is \(1, 0\)"),
+    (lambda: nn.ConvTranspose2d(2, 4, 3, groups=0), "ConvTranspose2d: groups is 0"),
+    (lambda: nn.ConvTranspose2d(2, 4, 3, dilation=0), "ConvTranspose2d: dilation is 0"),
+])
+def test_sizes_of_layers_are_whole_numbers(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_model_that_begins_with_flatten_takes_an_array():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    x = np.ones((5, 3, 4), np.float32)
+    assert np.array_equal(model(x).detach().numpy(), model(tg.tensor(x)).detach().numpy())
 
 
 DEFAULTS = [

@@ -489,9 +489,25 @@ def test_a_state_of_complex_numbers_is_an_error():
 
 
 def test_a_rate_that_is_no_number():
-    for options in ({"lr": math.nan}, {"lr": 0.1, "weight_decay": math.nan}):
-        with pytest.raises(ValueError, match="nan.*neither may be negative"):
-            optim.Adam([nn.Parameter(tg.ones(2))], **options)
+    for name in ("lr", "weight_decay"):
+        with pytest.raises(ValueError, match=f"{name} is nan, but it must be a number of 0 or"):
+            optim.Adam([nn.Parameter(tg.ones(2))], **{name: math.nan})
+
+
+@pytest.mark.parametrize("kind, name", [
+    (optim.SGD, "momentum"), (optim.Adagrad, "lr_decay"), (optim.Adagrad, "eps"),
+    (optim.RMSprop, "alpha"), (optim.RMSprop, "eps"), (optim.RMSprop, "momentum"),
+    (optim.Adam, "eps"), (optim.AdamW, "eps")])
+def test_what_may_not_be_negative(kind, name):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: {name} is -1, but it must be"):
+        kind([parameter([1.0])], **{name: -1})
+
+
+def test_a_state_that_is_none():
+    with pytest.raises(ValueError, match="has lr and state, but got nothing"):
+        optim.Adam([parameter([1.0])]).load_state_dict({})
+    with pytest.raises(ValueError, match=r"but got \['lr', 'x'\]"):
+        optim.Adam([parameter([1.0])]).load_state_dict({"x": 1, "lr": 0.1})
 
 
 def test_a_schedule_that_fails_leaves_the_optimiser_as_it_was():
@@ -507,9 +523,9 @@ def test_bad_arguments_of_every_optimiser(kind):
     p = parameter([1.0])
     with pytest.raises(ValueError, match=f"{kind.__name__}: got no parameters"):
         kind([])
-    with pytest.raises(ValueError, match="lr is -1.*neither may be negative"):
+    with pytest.raises(ValueError, match="lr is -1, but it must be a number"):
         kind([p], lr=-1)
-    with pytest.raises(ValueError, match="weight_decay -0.1"):
+    with pytest.raises(ValueError, match="weight_decay is -0.1"):
         kind([p], weight_decay=-0.1)
     with pytest.raises(TypeError):
         kind(p)
@@ -569,9 +585,9 @@ def test_parameters_may_come_from_a_generator():
     assert optim.SGD(p for p in ps).params == ps
 
 
-@pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9)])
+@pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9), 0.9, (0.9,)])
 def test_betas_lie_between_0_and_1(betas):
-    with pytest.raises(ValueError, match=r"Adam: betas are .* \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"Adam: betas are .* two numbers in \[0, 1\)"):
         optim.Adam([parameter([1.0])], betas=betas)
 
 

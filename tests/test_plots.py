@@ -48,6 +48,13 @@ def test_grid_refuses_what_is_no_image(shape):
         plots.image_grid(np.zeros(shape, np.float32), 2)
 
 
+def test_image_grid_takes_tensors_and_at_least_one_column():
+    images = np.random.default_rng(0).random((3, 1, 4, 4), np.float32)
+    assert np.array_equal(plots.image_grid(tg.Tensor(images), 2), plots.image_grid(images, 2))
+    with pytest.raises(InputError, match="columns is 0, expected 1 or more"):
+        plots.image_grid(images, 0)
+
+
 def test_saved_image_is_exact_scaled_and_clipped(tmp_path):
     plots.save_image(np.array([[0, 0.5, 1], [-3, 100 / 255, 7]]), tmp_path / "a.png", scale=2)
     expected = np.array([[0, 128, 255], [0, 100, 255]]).repeat(2, axis=0).repeat(2, axis=1)

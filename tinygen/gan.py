@@ -81,6 +81,9 @@ class GANTraining:
     """
 
     def __init__(self, model, lr=2e-4, betas=(0.5, 0.999), loss="non-saturating", image=True):
+        if loss not in GENERATOR_LOSSES:
+            raise ValueError(f"GANTraining: loss is {loss!r}, expected "
+                             f"{' or '.join(GENERATOR_LOSSES)}")
         self.model, self.generator_loss, self.image = model, GENERATOR_LOSSES[loss], image
         self.optimizers = [Adam(model.discriminator.parameters(), lr, betas),
                            Adam(model.generator.parameters(), lr, betas)]
@@ -150,6 +153,8 @@ def initialise(module):
 def dcgan(shape=(1, 28, 28), latent_dim=100):
     """The deep convolutional GAN (Radford et al. 2016) for images (C, 28, 28) in [-1, 1]."""
     channels = shape[0]
+    if tuple(shape[1:]) != (28, 28):
+        raise ValueError(f"dcgan: the shape is {shape}, but its layers fit images (C, 28, 28)")
     generator = nn.Sequential(
         nn.Linear(latent_dim, 128 * 7 * 7, bias=False), nn.Unflatten(1, (128, 7, 7)),
         nn.BatchNorm2d(128), nn.ReLU(),

@@ -24,6 +24,9 @@ def image_grid(images, columns, gap=1):
     Returns (height, width) for one channel, (height, width, 3) for three. Image i has its upper
     left pixel at row (i // columns) * (H + gap) and column (i % columns) * (W + gap).
     """
+    images = np.asarray(images)
+    if columns < 1:
+        raise InputError(f"image_grid: columns is {columns}, expected 1 or more")
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
         raise InputError(f"image_grid: the images have shape {images.shape}, expected (N, C, H, W) "
                          "with N of 1 or more and 1 or 3 channels; give those")
@@ -54,6 +57,7 @@ def save_samples(samples, real, path):
     `samples` are (N, C, H, W) or (N, 2), in the range of the data. Up to 64 images stand 8 in a
     row, more of them in a square; `real` is not looked at then.
     """
+    samples = np.asarray(samples)
     if samples.ndim == 4:
         n = len(samples)
         save_image(image_grid(samples, min(n, max(8, math.ceil(math.sqrt(n))))), path)

@@ -133,6 +133,8 @@ def dense_vae(shape, latent_dim=20, hidden=400, likelihood="bernoulli"):
 def conv_vae(shape=(1, 28, 28), latent_dim=20, likelihood="bernoulli"):
     """Images (C, 28, 28): two strided convolutions down to 64 x 7 x 7, and the mirror up again."""
     channels = shape[0]
+    if tuple(shape[1:]) != (28, 28):
+        raise ValueError(f"conv_vae: the shape is {shape}, but its layers fit images (C, 28, 28)")
     encoder = nn.Sequential(
         nn.Conv2d(channels, 32, 4, stride=2, padding=1), nn.ReLU(),         # (32, 14, 14)
         nn.Conv2d(32, 64, 4, stride=2, padding=1), nn.ReLU(),               # (64, 7, 7)

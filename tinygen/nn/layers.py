@@ -1,12 +1,13 @@
 """What networks are built from. Arguments, defaults, layouts and starting weights are PyTorch's."""
 
 import math
+from numbers import Integral
 
 from .. import creation, functional as F
 from ..backend import sizes
 from ..functional import pair
 from ..ops import conv
-from ..ops.shapes import dims_of
+from ..ops.shapes import dims_of, flatten
 from . import init
 from .module import Buffer, Module, Parameter
 
@@ -17,10 +18,19 @@ def uniform_parameter(shape, fan_in):
     return init.uniform_(Parameter(creation.zeros(shape)), -bound, bound)
 
 
+def check_sizes(layer, low, **numbers):
+    """What was given by these names must be whole numbers of `low` or more, or pairs of such."""
+    for name, n in numbers.items():
+        if not all([isinstance(i, Integral) and i >= low for i in sizes((n,))]):
+            raise ValueError(f"{type(layer).__name__}: {name} is {n}, expected a whole number of "
+                             f"{low} or more")
+
+
 class Linear(Module):
     """x W^T + b: (..., in_features) to (..., out_features)."""
 
     def __init__(self, in_features, out_features, bias=True):
+        check_sizes(self, 0, in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = uniform_parameter((out_features, in_features), in_features)
         self.bias = uniform_parameter((out_features,), in_features) if bias else None
@@ -38,7 +48,9 @@ class Convolution(Module):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
                  bias, channels):
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        check_sizes(self, 1, in_channels=in_channels, out_channels=out_channels, groups=groups,
+                    kernel_size=kernel_size, stride=stride, dilation=dilation)
+        if in_channels % groups or out_channels % groups:
             raise ValueError(f"{type(self).__name__}: in_channels {in_channels} and out_channels "
                              f"{out_channels} must both be multiples of groups {groups}")
         shape = channels[0], channels[1] // groups
@@ -218,7 +230,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x):
-        return x.flatten(self.start_dim, self.end_dim)
+        return flatten(x, self.start_dim, self.end_dim)
 
     def extra_repr(self):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -66,14 +66,18 @@ class Optimizer:
         self.params = as_list(params)
         if not self.params:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimise")
-        if not (lr >= 0 and weight_decay >= 0):
-            raise ValueError(f"{type(self).__name__}: lr is {lr} and weight_decay {weight_decay}; "
-                             "neither may be negative")
+        self.check(lr=lr, weight_decay=weight_decay)
         if any([p.node is not None for p in self.params]):
             raise ValueError(f"{type(self).__name__}: got a computed tensor, which no update would "
                              "reach; pass leaves, such as parameters or detached tensors")
         self.lr, self.weight_decay, self.schedules = lr, weight_decay, []
         self.state = [{} for _ in self.params]     # of each parameter: number of steps, arrays
+
+    def check(self, **numbers):
+        for name, number in numbers.items():
+            if not number >= 0:                              # nan is not, either
+                raise ValueError(f"{type(self).__name__}: {name} is {number}, but it must be "
+                                 "a number of 0 or more")
 
     def zero_grad(self):
         """Forget all gradients."""
@@ -142,6 +146,9 @@ class Optimizer:
 
     def load_state_dict(self, state_dict):
         """Take over a saved state: its arrays are copied, once names and kinds were checked."""
+        if not {"lr", "state"} <= set(state_dict):
+            raise ValueError(f"load_state_dict: an optimiser's state has lr and state, but got "
+                             f"{sorted(state_dict) or 'nothing'}")
         fresh = [{} for _ in self.params]
         for i, state in state_dict["state"].items():
             if int(i) not in range(len(self.params)) or set(state) != {"step", *self.names}:
@@ -168,6 +175,7 @@ class SGD(Optimizer):
     def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0,
                  nesterov=False):
         super().__init__(params, lr, weight_decay)
+        self.check(momentum=momentum)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("SGD: nesterov needs momentum above 0 and no dampening, "
                              f"got {momentum} and {dampening}")
@@ -189,6 +197,7 @@ class Adagrad(Optimizer):
 
     def __init__(self, params, lr=1e-2, lr_decay=0.0, weight_decay=0.0, *, eps=1e-10):
         super().__init__(params, lr, weight_decay)
+        self.check(lr_decay=lr_decay, eps=eps)
         self.lr_decay, self.eps = lr_decay, eps
 
     def update(self, x, g, step, total):
@@ -206,6 +215,7 @@ class RMSprop(Optimizer):
     def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0,
                  centered=False):
         super().__init__(params, lr, weight_decay)
+        self.check(alpha=alpha, eps=eps, momentum=momentum)
         self.alpha, self.eps, self.momentum, self.centered = alpha, eps, momentum, centered
         self.names = (("square_avg",) + ("grad_avg",) * bool(centered)
                       + ("momentum_buffer",) * bool(momentum))
@@ -239,9 +249,11 @@ class Adam(Optimizer):
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(params, lr, weight_decay)
-        if not all(0 <= beta < 1 for beta in betas):
+        self.check(eps=eps)
+        if not (isinstance(betas, (tuple, list)) and len(betas) == 2
+                and all([0 <= beta < 1 for beta in betas])):
             raise ValueError(f"{type(self).__name__}: betas are {betas}, "
-                             "but each must lie in [0, 1)")
+                             "but they must be two numbers in [0, 1)")
         self.betas, self.eps = tuple(betas), eps
 
     def update(self, x, g, step, m, v):
