@@ -351,6 +351,8 @@ def test_a_probability_of_0_has_the_gradient_of_the_others():
     ("Normal: scale", lambda: Normal(0.0, tg.tensor([math.nan]))),
     ("Bernoulli: probs", lambda: Bernoulli(tg.tensor([1.5]))),
     ("Bernoulli: probs", lambda: Bernoulli(tg.tensor([math.nan]))),
+    ("Bernoulli: logits", lambda: Bernoulli(logits=tg.tensor([0.0, math.nan]))),
+    ("Categorical: logits", lambda: Categorical(logits=tg.tensor([0.0, math.nan]))),
     ("Categorical: probs", lambda: Categorical(tg.tensor([-1.0, 2.0]))),
     ("Categorical: probs", lambda: Categorical(tg.tensor([[1.0, 2.0], [0.0, 0.0]])))])
 def test_parameters_that_make_no_distribution_are_refused(words, make):

@@ -26,6 +26,11 @@ def as_tensors(*parameters):
             for p in parameters]
 
 
+def check_numbers(name, logits):
+    if bool((raw(logits) != raw(logits)).any()):
+        raise ValueError(f"{name}: logits has entries that are no numbers (nan)")
+
+
 class Normal:
     """N(loc, scale^2), elementwise.
 
@@ -68,6 +73,7 @@ class Bernoulli:
             raise ValueError("Bernoulli: pass either probs or logits")
         if logits is not None:
             self.logits, = as_tensors(logits)
+            check_numbers("Bernoulli", self.logits)
             self.probs = sigmoid(self.logits)
         else:
             self.probs, = as_tensors(probs)
@@ -107,6 +113,7 @@ class Categorical:
             shares = given / sum(given, -1, True)
             self.logits = where(some, log(where(some, shares, 1.0)), -math.inf)
         else:
+            check_numbers("Categorical", given)
             self.logits = log_softmax(given, -1)
         self.probs = exp(self.logits)
 
