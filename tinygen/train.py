@@ -141,7 +141,7 @@ def read_config(run):
     except OSError:
         raise InputError(f"{run} holds no run: there is no config.json in it; pass the folder "
                          "that 'tinygen train ... --out' has made") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path} is not valid JSON; restore it from a copy, "
                          "or train again") from None
     config = config if isinstance(config, dict) else {}
