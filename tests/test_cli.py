@@ -150,6 +150,13 @@ def test_every_run_gets_a_folder_of_its_own(here, command):
     assert found == 3 * [found[0]]
 
 
+def test_the_data_in_the_current_folder_give_the_run_its_name(here, command, monkeypatch):
+    tiny_folder(here / "letters")
+    monkeypatch.chdir(here / "letters")
+    assert command("train", "vae", "--data", ".", "--epochs", "1")[0] == 0
+    assert os.listdir("runs") == ["vae-letters"]
+
+
 def test_the_config_holds_the_command_that_was_given(here, command):
     words = ["train", "vae", "--data", "ring", "--epochs", "1", "--out", "run"]
     command(*words)

@@ -142,7 +142,8 @@ def train_model(args):
         if args.resume:
             print(f"{args.resume} holds no run yet, so this starts afresh.")
         data = new_data(args)
-        out = new_folder(args.resume or args.out, f"{args.model}-{pathlib.Path(args.data).name}")
+        name = f"{args.model}-{pathlib.Path(data_name(args)).name}"
+        out = new_folder(args.resume or args.out, name)
         usual = (10 if args.model == "vae" else 4) if data.is_images else 20
         epochs = args.epochs or (1 if args.quick else usual)
         config = configure(args, args.model, data, out, epochs,
