@@ -281,7 +281,7 @@ def test_idx_folder_with_test_images_only(tmp_path):
 def save(folder, name, array=None, mode=None, **options):
     image = Image.fromarray(pixels(40, 30) if array is None else array)
     path = folder / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     (image if mode is None else image.convert(mode)).save(path, **options)
 
 
@@ -352,6 +352,26 @@ def test_image_folder_with_classes(tmp_path):
     assert data.train_labels.dtype == np.int64
     save(tmp_path, "loose.png")
     assert "sub-folders" in refuses(tmp_path, datasets.image_folder, tmp_path)
+
+
+def test_image_folder_with_a_train_and_a_test_set(tmp_path):
+    for i, name in enumerate(("test/b/1", "train/a/1", "train/a/2", "train/b/1")):
+        save(tmp_path, f"{name}.png", np.full((28, 28), i, np.uint8))
+    data = datasets.image_folder(tmp_path)
+    assert np.rint(data.test[:, 0, 0, 0] * 255).tolist() == [0]
+    assert np.rint(data.train[:, 0, 0, 0] * 255).tolist() == [1, 2, 3]
+    assert data.test_labels.tolist() == [1] and data.train_labels.tolist() == [0, 0, 1]
+    save(tmp_path, "train/loose.png")
+    assert "sub-folders" in refuses(tmp_path, datasets.image_folder, tmp_path)
+
+
+def test_a_train_and_a_test_set_without_classes(tmp_path):
+    for name in ("test/1", "train/1", "train/2"):
+        save(tmp_path, f"{name}.png")
+    data = datasets.image_folder(tmp_path)
+    assert (len(data.train), len(data.test), data.train_labels) == (2, 1, None)
+    (tmp_path / "test").rename(tmp_path / "valid")            # another name is a class
+    assert datasets.image_folder(tmp_path).train_labels is not None
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff", b"text",

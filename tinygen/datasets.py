@@ -244,7 +244,8 @@ def image_folder(path, size=28):
     0.299 R + 0.587 G + 0.114 B; transparent turns black; a camera's rotation mark is obeyed.
     Images lie in the folder itself (no labels), or in sub-folders, one for each class, at any
     depth (as in torchvision's ImageFolder: the label is the class's place among the sorted names).
-    Hidden files are passed over. Sorted by name, images 1, 11, 21, ... form the test set.
+    Hidden files are passed over. Sorted by name, images 1, 11, 21, ... form the test set; but where
+    there are two sub-folders, `train` and `test`, they are the two sets, each with all that inside.
 
     Raises `InputError` for an image that cannot be read, is animated, or has more than 67 million
     pixels, for fewer than two images, and for images at both levels.
@@ -254,7 +255,12 @@ def image_folder(path, size=28):
     folder = _existing_folder(path)
     check_count("image_folder: size", size)
     files = _image_files(folder)
-    classes = [file.parts[0] if len(file.parts) > 1 else "" for file in files]
+    test = np.arange(len(files)) % 10 == 0
+    inside = [file.parts for file in files]
+    if {parts[0] for parts in inside} == {"train", "test"}:
+        test = np.array([parts[0] == "test" for parts in inside])
+        inside = [parts[1:] for parts in inside]
+    classes = [parts[0] if len(parts) > 1 else "" for parts in inside]
     if "" in classes and len(set(classes)) > 1:
         raise _fault(folder, "holds images both directly and in sub-folders", "one or the other",
                      "move the loose ones into the sub-folder of their class")
@@ -270,7 +276,7 @@ def image_folder(path, size=28):
     labels = None
     if "" not in classes:
         labels = np.unique(classes, return_inverse=True)[1].astype(backend.int64)
-    return _hold_out(folder, _to_unit(images), labels, np.arange(len(files)) % 10 == 0)
+    return _hold_out(folder, _to_unit(images), labels, test)
 
 
 def _image_files(folder):
