@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -9,6 +10,8 @@ from hypothesis import settings
 import tinygen as tg
 
 os.environ["MPLBACKEND"] = "Agg"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a job in the background ignores Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("local", deadline=None)  # other work on the machine is no failure
 settings.register_profile("ci", deadline=None, derandomize=True)
