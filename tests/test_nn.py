@@ -806,7 +806,7 @@ class Averaging(nn.Module):
         self.steps = nn.Buffer(tg.tensor(0))
 
     def forward(self, x):
-        self.mean = 0.9 * self.mean + 0.1 * (x * self.weight).mean(0)
+        self.mean = 0.9 * self.mean + 0.1 * (x * self.weight).mean(0).detach()
         self.steps += 1
         return x
 
@@ -820,6 +820,21 @@ def test_a_buffer_that_is_assigned_to_stays_a_buffer():
     np.testing.assert_allclose(state["mean"].data, [0.19, 0.19], rtol=1e-6)
     assert not module.mean.requires_grad
     Averaging().load_state_dict(state)
+
+
+def test_a_buffer_does_not_silently_cut_a_graph():
+    module = Averaging()
+    with pytest.raises(RuntimeError, match=r"Averaging: mean is a Buffer.*assign value.detach\(\)"):
+        module.mean = module.mean + module.weight
+    with tg.no_grad():
+        module.mean = module.mean + module.weight
+    assert module.mean.data.tolist() == [1.0, 1.0]
+
+
+def test_register_buffer():
+    module = Averaging()
+    module.register_buffer("mask", tg.ones(2))
+    assert isinstance(module.mask, nn.Buffer) and "mask" in module.state_dict()
 
 
 def test_a_parameter_is_replaced_by_a_parameter_or_none_alone():

@@ -456,7 +456,7 @@ def saved_adam():
     [
         (
             lambda: optim.SGD([parameter([1.0, 2.0])], momentum=0.9),
-            "SGD over 1 parameters does not fit",
+            r"SGD does not fit a state with the settings \['betas', 'eps', 'weight_decay'\]",
         ),
         (
             lambda: optim.Adam([parameter([1.0])]),
@@ -469,6 +469,50 @@ def test_a_state_that_does_not_fit_is_an_error(make, message):
     with pytest.raises(ValueError, match=message):
         optimizer.load_state_dict(saved_adam())
     assert optimizer.state == [{}]
+
+
+def test_a_state_of_another_optimiser_without_settings():
+    """As it was saved before settings were."""
+    state = {name: part for name, part in saved_adam().items() if name != "settings"}
+    with pytest.raises(ValueError, match="SGD over 1 parameters does not fit a state"):
+        optim.SGD([parameter([1.0, 2.0])]).load_state_dict(state)
+    optimizer = optim.Adam([parameter([1.0, 2.0])], betas=(0.5, 0.6))
+    optimizer.load_state_dict(state)
+    assert optimizer.betas == (0.5, 0.6)
+
+
+@pytest.mark.parametrize("kind, formula, options", CASES, ids=NAMES)
+def test_a_loaded_state_brings_its_settings(kind, formula, options, tmp_path):
+    """As in PyTorch: the steps that follow are those that would have followed."""
+    ps = [parameter([1.0, -2.0]) for _ in range(2)]
+    first, second = kind([ps[0]], lr=0.3, **options), kind([ps[1]])
+    set_gradients(ps[:1], 0)
+    first.step()
+    tg.save(first.state_dict(), tmp_path / "state.npz")
+    second.load_state_dict(tg.load(tmp_path / "state.npz"))
+    ps[1].data[...] = ps[0].data
+    for step in range(1, 4):
+        set_gradients(ps[:1], step)
+        set_gradients(ps[1:], step)
+        first.step()
+        second.step()
+    np.testing.assert_array_equal(ps[1].data, ps[0].data)
+    assert second.state_dict()["settings"] == first.state_dict()["settings"] and second.lr == 0.3
+
+
+@pytest.mark.parametrize("settings", [{"betas": [1.5, 0.9]}, {"eps": "small"}, {"eps": None}])
+def test_settings_that_cannot_be_leave_the_optimiser_as_it_was(settings):
+    optimizer = optim.Adam([parameter([1.0, 2.0])], lr=0.5)
+    with pytest.raises((TypeError, ValueError)):
+        optimizer.load_state_dict(saved_adam() | {"settings": settings})
+    assert optimizer.betas == (0.9, 0.999) and optimizer.lr == 0.5 and optimizer.state == [{}]
+
+
+def test_a_gradient_is_a_tensor():
+    p = parameter([1.0, 2.0])
+    p.grad = np.ones(2)
+    with pytest.raises(TypeError, match="SGD: a gradient is a ndarray; make it a tensor"):
+        optim.SGD([p]).step()
 
 
 @pytest.mark.parametrize("i", ["1", "-1"])

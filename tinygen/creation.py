@@ -42,8 +42,7 @@ def ones(*size, dtype=None, device=None, requires_grad=False):
 
 def full(size, fill_value, dtype=None, device=None, requires_grad=False):
     """`fill_value` everywhere, in the default dtype (PyTorch: in that of the value)."""
-    array = np.full(size, fill_value, dtype or backend.default_dtype)
-    return new(array, dtype, device, requires_grad)
+    return new(np.full(size, fill_value), dtype, device, requires_grad)
 
 
 def randn(*size, dtype=None, device=None, requires_grad=False):

@@ -20,7 +20,7 @@ import numpy as np
 
 from . import backend
 from .backend import InputError
-from .dataloader import DataLoader, check_count  # noqa: F401  (the two are used together)
+from .dataloader import DataLoader, TensorDataset, check_count  # noqa: F401  (used together)
 
 NAMES = ("mnist", "ring", "grid", "moons")
 LARGEST_IDX = 600_000_000  # bytes; EMNIST's largest file has 547 million

@@ -47,8 +47,9 @@ def save(obj, path):
             return [plain(value, f"{name}/{i}" if name else str(i)) for i, value in enumerate(x)]
         if x is None or isinstance(x, (bool, int, float, str)):
             return x
-        raise TypeError(f"save: {name} is a {type(x).__name__}; only tensors, arrays, numbers, "
-                        "strings, None, dicts and lists can be saved")
+        raise TypeError(f"save: {name or 'the object'} is a {type(x).__name__}; only tensors, "
+                        "arrays, numbers, strings, None, dicts and lists can be saved, such as a "
+                        "model's state_dict()")
 
     structure = json.dumps(plain(obj, ""))
     arrays["structure"] = np.frombuffer(structure.encode(), np.uint8)

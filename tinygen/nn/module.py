@@ -38,8 +38,15 @@ class Module:
             raise TypeError(f"{type(self).__name__}: {name} is a Parameter, so assign one, not "
                             f"{type(value).__name__}; or change it in place under no_grad()")
         if isinstance(old, Buffer) and type(value) is Tensor:
+            if value.requires_grad:
+                raise RuntimeError(f"{type(self).__name__}: {name} is a Buffer, which would cut "
+                                   "the value off from its graph; assign value.detach()")
             value = Buffer(value)
         super().__setattr__(name, value)
+
+    def register_buffer(self, name, tensor):
+        """self.name = Buffer(tensor)."""
+        setattr(self, name, Buffer(tensor))
 
     def __call__(self, *inputs, **options):
         return self.forward(*inputs, **options)

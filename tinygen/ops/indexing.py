@@ -79,6 +79,9 @@ def argmin(x, dim=None, keepdim=False):
 
 
 def pick(x, dim, keepdim, find):
+    if isinstance(dim, Tensor):
+        raise TypeError(f"{find.__name__[3:]}: the second argument is a dimension, and got a "
+                        f"tensor; of two tensors, take {find.__name__[3:]}imum(x, y)")
     at = find(x, dim, True) if x.ndim else Tensor(array_module(raw(x)).zeros((), "int64"))
     values = take_along_dim(x, at, dim) if x.ndim else x
     shape = tuple([n for i, n in enumerate(at.shape) if keepdim or i not in dims_of(x, dim)])

@@ -18,11 +18,6 @@ def detach(self):
     return Tensor(self.data, version=self.version)
 
 
-def item(self):
-    """The one number in this tensor, as a Python number."""
-    return self.data.item()
-
-
 def numpy(self):
     """The values as a NumPy array. On the host it shares the tensor's memory.
 
@@ -65,26 +60,19 @@ def setitem(self, index, value):
 def in_place(operation):
     """x += y and its like: in place, as in PyTorch.
 
-    But where x was computed, becomes part of a graph, or would change its dtype, `x` is from then
-    on the name of a new tensor.
+    But where x was computed, or would change its dtype, `x` is from then on the name of a new
+    tensor. And a constant does not become part of a graph.
     """
     def change(self, other):
         result = operation(self, other)
-        if self.node or result.node and not self.requires_grad or result.dtype != self.dtype:
+        if self.node or result.dtype != self.dtype:
             return result
+        if result.node and not self.requires_grad:
+            raise RuntimeError("this would make a constant part of a graph: write x = x + y for a "
+                               "new tensor, or x += y under no_grad()")
         self[...] = result
         return self
     return change
-
-
-def length(self):
-    if not self.ndim:
-        raise TypeError("a 0-d tensor has no length")
-    return self.shape[0]
-
-
-def size(self, dim=None):
-    return self.shape if dim is None else self.shape[dim]
 
 
 def to(self, target):
@@ -112,11 +100,12 @@ def compare(relation):
     return lambda *tensors: Tensor(relation(*[raw(x) for x in tensors]))
 
 
-for name in "abs exp log log1p sqrt sin cos tanh sigmoid relu clip clamp pow".split():
+names = "abs add clamp clip cos div exp log log1p mul neg pow relu sigmoid sin sqrt sub tanh"
+for name in names.split():
     setattr(Tensor, name, getattr(elementwise, name))
 for name in "sum mean var std amax amin logsumexp softmax log_softmax norm".split():
     setattr(Tensor, name, getattr(reductions, name))
-for name in "flatten flip squeeze unsqueeze transpose split chunk".split():
+for name in "flatten flip squeeze unsqueeze transpose contiguous split chunk".split():
     setattr(Tensor, name, getattr(shapes, name))
 for name in "lt le gt ge eq ne and_ or_ invert".split():
     setattr(Tensor, f"__{name.strip('_')}__", compare(getattr(operator, name)))
@@ -130,8 +119,8 @@ for name, operation in operations.items():
 
 Tensor.__neg__, Tensor.__abs__ = elementwise.neg, elementwise.abs
 Tensor.__getitem__, Tensor.__setitem__ = indexing.getitem, setitem
-Tensor.__len__, Tensor.__repr__, Tensor.__array__ = length, text, array
-Tensor.__iter__ = lambda self: (self[i] for i in range(length(self)))
+Tensor.__len__, Tensor.__repr__, Tensor.__array__ = (lambda self: len(self.data)), text, array
+Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
 Tensor.__bool__ = lambda self: bool(self.data)
 Tensor.__float__ = lambda self: float(self.item())
 Tensor.__format__ = lambda self, spec: format(self.item() if spec else str(self), spec)
@@ -149,8 +138,9 @@ Tensor.T = property(lambda self: shapes.permute(self, tuple(reversed(range(self.
 Tensor.mT = property(lambda self: shapes.transpose(self, -1, -2))
 Tensor.device = property(lambda self: backend.device_of(self.data))
 Tensor.is_leaf = property(lambda self: self.node is None)
-Tensor.detach, Tensor.item, Tensor.numpy = detach, item, numpy
+Tensor.detach, Tensor.numpy, Tensor.to, Tensor.requires_grad_ = detach, numpy, to, requires_grad_
+Tensor.item, Tensor.tolist = (lambda self: self.data.item()), (lambda self: self.data.tolist())
 Tensor.numel, Tensor.dim = (lambda self: self.data.size), (lambda self: self.data.ndim)
-Tensor.size, Tensor.to, Tensor.requires_grad_ = size, to, requires_grad_
+Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
 Tensor.float = lambda self: to(self, backend.float32)
 Tensor.double = lambda self: to(self, backend.float64)

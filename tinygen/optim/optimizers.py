@@ -58,9 +58,13 @@ def pieces(arrays):
 
 
 class Optimizer:
-    """What all optimisers share. A subclass has `update` and `names`, its arrays per parameter."""
+    """What all optimisers share.
 
-    names = ()
+    A subclass has `update`, `names`, its arrays per parameter, and `settings`: what its constructor
+    takes besides params and lr, kept under the same name.
+    """
+
+    names = settings = ()
 
     def __init__(self, params, lr, weight_decay=0.0):
         self.params = as_list(params)
@@ -87,6 +91,9 @@ class Optimizer:
     def step(self):
         """Move every parameter that has a gradient, in place."""
         for p in self.params:
+            if not isinstance(p.grad, (Tensor, type(None))):
+                raise TypeError(f"{type(self).__name__}: a gradient is a {type(p.grad).__name__}; "
+                                "make it a tensor, as by tinygen.tensor()")
             if p.grad is not None and p.grad.shape != p.shape:
                 raise ValueError(f"{type(self).__name__}: a parameter of shape {p.shape} has a "
                                  f"gradient of shape {p.grad.shape}; they must be equal")
@@ -137,33 +144,42 @@ class Optimizer:
         raise NotImplementedError
 
     def state_dict(self):
-        """{"lr": ..., "state": {parameter number: {"step": ..., name: array}}}.
+        """{"lr": ..., "settings": {...}, "state": {parameter number: {"step": ..., name: array}}}.
 
-        PyTorch's holds the other settings too, such as betas; here those are the constructor's.
+        They share the optimiser's memory; copy what you want to keep.
         """
         states = {str(i): dict(state) for i, state in enumerate(self.state) if state}
-        return {"lr": self.lr, "state": states}
+        settings = {name: getattr(self, name) for name in self.settings}
+        return {"lr": self.lr, "settings": settings, "state": states}
 
     def load_state_dict(self, state_dict):
-        """Take over a saved state: its arrays are copied, once names and kinds were checked."""
+        """Take over a saved state with its lr and settings, once all of it was checked.
+
+        Its arrays are copied.
+        """
         if not {"lr", "state"} <= set(state_dict):
             raise ValueError(f"load_state_dict: an optimiser's state has lr and state, but got "
                              f"{sorted(state_dict) or 'nothing'}")
-        fresh = [{} for _ in self.params]
+        settings = {name: getattr(self, name) for name in self.settings}
+        settings |= state_dict.get("settings", {})
+        if set(settings) != set(self.settings):
+            raise ValueError(f"load_state_dict: {type(self).__name__} does not fit a state with "
+                             f"the settings {sorted(state_dict['settings'])}")
+        other = type(self)(self.params, float(state_dict["lr"]), **settings)
         for i, state in state_dict["state"].items():
-            if int(i) not in range(len(self.params)) or set(state) != {"step", *self.names}:
+            if int(i) not in range(len(self.params)) or set(state) != {"step", *other.names}:
                 raise ValueError(f"load_state_dict: {type(self).__name__} over {len(self.params)} "
                                  f"parameters does not fit a state for parameter {i} "
                                  f"with {sorted(state)}")
             p = self.params[int(i)]
-            for name in self.names:
+            for name in other.names:
                 if state[name].shape != p.shape or state[name].dtype.kind != "f":
                     raise ValueError(f"load_state_dict: {name} of parameter {i} has shape "
                                      f"{state[name].shape}, but the parameter has {p.shape}; "
                                      f"its dtype is {state[name].dtype}, expected a float")
-            arrays = {name: beside(p, state[name]) for name in self.names}
-            fresh[int(i)] = {"step": int(state["step"]), **arrays}
-        self.lr, self.state = float(state_dict["lr"]), fresh
+            arrays = {name: beside(p, state[name]) for name in other.names}
+            other.state[int(i)] = {"step": int(state["step"]), **arrays}
+        vars(self).update(vars(other), params=self.params, schedules=self.schedules)
 
 
 class SGD(Optimizer):
@@ -171,6 +187,8 @@ class SGD(Optimizer):
 
     Nesterov's form takes g + momentum b instead of b (Sutskever et al. 2013).
     """
+
+    settings = ("momentum", "dampening", "weight_decay", "nesterov")
 
     def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0,
                  nesterov=False):
@@ -193,7 +211,7 @@ class SGD(Optimizer):
 class Adagrad(Optimizer):
     """x -= lr g / (sqrt(sum of all g^2) + eps) (Duchi et al. 2011)."""
 
-    names = ("sum",)
+    names, settings = ("sum",), ("lr_decay", "weight_decay", "eps")
 
     def __init__(self, params, lr=1e-2, lr_decay=0.0, weight_decay=0.0, *, eps=1e-10):
         super().__init__(params, lr, weight_decay)
@@ -211,6 +229,8 @@ class RMSprop(Optimizer):
 
     With `centered`, v is the variance instead.
     """
+
+    settings = ("alpha", "eps", "weight_decay", "momentum", "centered")
 
     def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0,
                  centered=False):
@@ -245,7 +265,7 @@ class Adam(Optimizer):
     over memory.
     """
 
-    names = ("exp_avg", "exp_avg_sq")
+    names, settings = ("exp_avg", "exp_avg_sq"), ("betas", "eps", "weight_decay")
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(params, lr, weight_decay)
