@@ -172,17 +172,17 @@ def wrong_state(rng, whole):
     """A file in good order, whose content is not what a training goes on from."""
     thing = state(made())
     adam = thing["optimizers"][0]
-    first, kind = adam["state"]["0"], rng.integers(14)
+    first, kind = adam["state"]["0"], rng.integers(17)
     if kind < 6:
         first["exp_avg"] = [None, 3, "text", [], {}, np.zeros(7)][kind]
-    elif kind < 9:
-        key, value = [("lr", "text"), ("state", [1]), ("state", {"x": first})][kind - 6]
-        adam[key] = value
     elif kind < 12:
+        adam |= [{"lr": "text"}, {"state": [1]}, {"state": {"x": first}}, {"settings": 3},
+                 {"settings": {"betas": [2, 0.9]}}, {"settings": {"x": 1}}][kind - 6]
+    elif kind < 15:
         name = rng.choice(list(thing["model"]))
-        thing["model"][name] = [3, None, ["text"]][kind - 9]
+        thing["model"][name] = [3, None, ["text"]][kind - 12]
     else:
-        thing["optimizers"] = [[], [adam, adam]][kind - 12]
+        thing["optimizers"] = [[], [adam, adam]][kind - 15]
     return saved(thing)
 
 
