@@ -211,7 +211,8 @@ print("figure:", FIGURES / "01_a_number_that_remembers.png")
 # 2. Write the two rules of a division, and `backward` from memory:
 #    `python lessons/exercises/01_a_number_that_remembers.py` grades you.
 # 3. Explain: with `=` in place of `+=`, $\partial y / \partial w$ stays right. Why? Find an
-#    expression in which the *leaves* are used once each, whose derivatives are still wrong.
+#    expression in which each number without parents (a *leaf*) is used once, but gets a wrong
+#    derivative.
 
 # %%
 square = Number(5.0, "s")

@@ -125,7 +125,7 @@ for place in (-2, -0.5, 0, 0.3, 2):
 
 # %% [markdown]
 # relu at $0.3\, \epsilon$: $1.3\, \epsilon / (2 \epsilon) = 0.65$, a mixture of its slopes 0 and 1.
-# **The rule is right, and the judge is wrong.** (At 0 itself is no slope; the 0 is a convention.)
+# **The rule is right, and the judge is wrong.** (At 0 there is no slope; the 0 is a convention.)
 # A smaller step leaves the kink behind; a wrong rule stays wrong. Better: keep clear of all kinks.
 #
 # ## The naive version: a gradient check in a dozen lines
@@ -221,9 +221,9 @@ except GradcheckError as error:
     print("of the planted rule gradcheck says:", error)
 
 # %% [markdown]
-# The frozen factor passes first order; the wrong factor passes second order, since the wrong rule
-# was differentiated correctly. And who checks the judge? Put what stands behind `to break it` in
-# its line, and run: this judge refuses right rules too, and is soon found out. Fear a mild one.
+# The frozen factor passes order 1; the wrong factor order 2, as its rule was differentiated right
+# (the planted one reads `out`, whose rule is wrong). Who checks the judge? Put what stands behind
+# `to break it` in its line: that judge refuses right rules too, and is found out. Fear a mild one.
 #
 # ## Your turn
 #

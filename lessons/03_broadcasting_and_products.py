@@ -141,8 +141,8 @@ for name, function, v, rule in table:
     print(f"{name:15} {v.shape!s:7} {errors[-1][0]:23.0e}  {errors[-1][1]:12.0e}")
 
 # %% [markdown]
-# About nine digits by finite differences, all but rounding by tinygen: its `add`, `mul` and
-# `_matmul` have rules that end in `sum_to` too, though that is one call of NumPy's `sum`.
+# About nine digits by finite differences, all of them by tinygen: its `add`, `mul` and `_matmul`
+# have rules that end in `sum_to` too, though that is one call of NumPy's `sum`.
 #
 # ## The gradient of a gradient
 #

@@ -162,16 +162,16 @@ print(f"moved: {moved:.3f}, apart: {apart:.0e}, {(guesses(same) == y_test).mean(
 
 # %% [markdown]
 # Not at all: equal units get equal gradients, and all work as one. So random, but how large? A unit
-# adds up $n$ products of a weight and an input. With weights of standard deviation $\sigma$, the
-# mean square of the sum is $n \sigma^2$ times that of $x$, and ReLU halves it. So each layer
-# multiplies signal and gradient by $\sigma \sqrt{n / 2}$: by 1 for *He's* $\sigma = \sqrt{2 / n}$.
+# adds up $n$ products of a weight and an input. For weights of mean 0, standard deviation $\sigma$,
+# the mean square of the sum is $n \sigma^2$ times that of $x$; ReLU halves it. So $n$ units on $n$
+# multiply signal and gradient by $\sigma \sqrt{n / 2}$: by 1 for *He's* $\sigma = \sqrt{2 / n}$.
 #
 # ## Batch norm, so as not to care
 #
-# *Batch norm* gives each unit mean 0 and variance 1 over the batch, then a scale $w$ and a shift
-# $b$ that are learned: $w (x - m) / \sqrt{v + \epsilon} + b$. In use (`eval`) an answer must not
-# depend on who else is in the batch: $m$ and $v$ are running means there. From 0 and 1, each batch
-# of the training has moved them a tenth of the way. What becomes of 1 in (1, 3) and in (1, 3, 8)?
+# *Batch norm* gives each unit mean 0 and variance 1 by its mean $m$ and variance $v$ in the batch,
+# then a learned scale and shift: $w (x - m) / \sqrt{v + \epsilon} + b$ ($\epsilon$ is tiny). In use
+# (`eval`) no answer may depend on who else is in the batch: $m$ and $v$ are running means, which
+# each batch of the training moved a tenth of the way, from 0 and 1. What of 1 in (1, 3), (1, 3, 8)?
 
 # %%
 norm, x = nn.BatchNorm1d(1), np.array([[1.0], [3.0], [8.0]], np.float32)
@@ -181,7 +181,7 @@ use = [norm.eval()(tg.tensor(x[:n])).detach().numpy().ravel() for n in (1, 3)]
 print("by hand", by_hand, "in training", *training, "in use", *use)
 
 # %% [markdown]
-# The 8 matters in training, not in use: $m = 0.58$, $v = 2.29$ (of $N - 1$). Now ten layers of 128
+# The 8 matters in training, not in use: $m = 0.58$, $v = 2.29$ (by $N - 1$). Now ten layers of 128
 # units, from multiples of He's $\sigma$: our (PyTorch's) default $1 / \sqrt{3 n}$ is 0.41 of it,
 # Xavier's $1 / \sqrt n$ 0.71. Predict a layer's factor. Who learns, without and with batch norm?
 

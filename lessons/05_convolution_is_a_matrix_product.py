@@ -43,8 +43,8 @@ tg.manual_seed(0)
 #
 # $$y_{noij} = \sum_{cuv} w_{ocuv} \, x_{n,c,si+u,sj+v}, \quad m = \lfloor (H+2p-k)/s \rfloor + 1.$$
 #
-# It has $m$ pixels down and across, as a kernel of $k$ pixels must end within the $H$ of the image,
-# around which *padding* has put $p$ rings of zeros first. What will the kernel [[-1, 1], [-1, 1]]
+# It has $m$ pixels down and across: a kernel's $k$ must lie within $H + 2p$, the image with the
+# $p$ rings of zeros that *padding* puts around it. What will the kernel [[-1, 1], [-1, 1]]
 # make of an image that is black (0) at its left and white (1) at its right?
 
 # %%
@@ -150,8 +150,8 @@ stamped = F.conv_transpose2d(tg.Tensor(g), tg.Tensor(weight), stride=2).data
 print(f"<conv(x, w), g> {(y * g).sum():.8f}   <x, conv_transpose(g, w)> {(x * stamped).sum():.8f}")
 
 # %% [markdown]
-# The sums of all products agree, $\langle P K^T, g \rangle = \langle P, g K \rangle$: adding up is
-# the transpose of copying: a *dot-product test*. The way back, each $g$ stamping the kernel on the
+# All sums of products agree, $\langle P K^T, g \rangle = \langle P, g K \rangle$, a *dot-product
+# test*: adding up is the transpose of copying. The way back, each $g$ stamping the kernel on the
 # result, is a *transposed convolution*. It makes images large: a layer too, `nn.ConvTranspose2d`.
 #
 # ## A network that reads digits

@@ -141,10 +141,10 @@ for rule, (library, _) in tqdm(RULES.items(), desc="rates"):
 #
 # Ten hidden layers. A: from `nn.Linear`'s own start, 0.41 of He's, the gradient shrinks to 0.41 at
 # each layer on its way back (lesson 04), over five to $0.41^5 = 0.012$: it *vanishes*. B: twice
-# He's start *explodes*, $2^{10}$ is a thousand. The weights get this gradient times their input (in
-# B that grows forward, so all layers are alike); we print the norm, $\sqrt{\sum g^2}$. C has a rate
-# ten times too large, D noisy gradients. *Clipping* shortens one longer than 1 to 1; *decay* lowers
-# the rate to 0 on half a cosine. What cures whom? (`nan`, `inf`: the loss broke.)
+# He's start *explodes*, $2^{10}$ is a thousand. The weights get this gradient times their input,
+# which biases keep up in A, and which grows forward in B, so all layers are alike. We print norms,
+# $\sqrt{\sum g^2}$. C has a rate ten times too large, D noisy gradients. *Clipping* brings a norm
+# above 1 to 1; *decay* lowers the rate to 0 on half a cosine. What cures whom? (`nan`: it broke.)
 
 # %%
 first = {}

@@ -44,7 +44,7 @@ x_train, x_test = mnist.train[:IMAGES].reshape(-1, 784), mnist.test.reshape(-1, 
 #
 # $$L = \sum_{\text{pixels}} -x \log p - (1 - x) \log(1 - p).$$
 #
-# By hand: a white pixel, $x = 1$, guessed as 0.9 costs $-\log 0.9 = 0.105$ *nats*, the unit of a
+# By hand: a pixel of ink, $x = 1$, guessed as 0.9 costs $-\log 0.9 = 0.105$ *nats*, the unit of a
 # natural logarithm. A grey one, $x = 0.5$, costs $\log 2 = 0.693$ at best. So even a perfect copy
 # costs something. How much per image? And the average image, as a guess? We should land between.
 
@@ -203,7 +203,7 @@ print(f"with a detach too many: {broken:.1f} nats; gradient: {half.encoder[0].we
 # random encoder happens to write. A falling loss does not prove that all of the network learns.
 # (Put what stands behind `to break it` in its line: which check complains?)
 #
-# In the picture a circle holds most draws, but few codes. Dreams, moved or not, share their draws.
+# In the picture a circle holds most draws, but not most codes. Dreams, moved or not, share draws.
 
 # %%
 figure = Figure(figsize=(10, 4), layout="constrained")

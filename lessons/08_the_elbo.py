@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 08: The ELBO
 #
-# **Question.** Which loss keeps codes where new ones are drawn, and how does it pass a draw?
+# **Question.** Which loss keeps codes where new ones are drawn, and how is a draw differentiated?
 #
 # **Know first.** Lesson 07; normal distributions, and that a mean over many draws nears its limit.
 #
@@ -35,7 +35,7 @@ mnist = load("mnist")
 # %% [markdown]
 # ## A model whose answer is known
 #
-# Suppose each $x$ came about so: draw a code $z$ from $p(z) = N(0, 1)$, then draw $x$ from
+# Suppose each $x$ came about so: draw a code $z$ from the *prior*, $p(z) = N(0, 1)$, then $x$ from
 # $p(x | z)$, which the decoder describes. A good model gives what we see a large $p(x)$. But that
 # is a mean over *all* codes, and nearly none of them fit. So let an encoder name the codes that
 # might: not one point, as in lesson 07, but a small cloud $q(z) = N(\mu, \sigma^2)$. For any $q$,

@@ -62,8 +62,8 @@ for name, images in filled.items():
 #
 # A decoder turns a code $z$ into a whole image, both halves at once. So look for a $z$ whose image
 # fits the half we know; the other half comes along. Which $z$? The most probable one. If a known
-# pixel is the decoder's plus noise of variance $\sigma^2$, and $z \sim N(0, 1)$, then minus the log
-# of its probability is, up to a constant,
+# pixel is the decoder's plus noise of variance $\sigma^2$, and $z \sim N(0, 1)$ (the *prior*), then
+# minus the log of its probability is, up to a constant,
 #
 # $$\frac{1}{2 \sigma^2} \sum_{\text{known}} (\text{decode}(z) - x)^2 + \frac{1}{2} |z|^2.$$
 #

@@ -97,7 +97,7 @@ print(f"after 200 rounds m = {m:.2f}, s = {s:.2f}; tinygen's four numbers differ
 # %% [markdown]
 # ## In the plane, with a real network
 #
-# Now the real points lie in four clouds, the made ones, from $N(0, 0.6^2 I)$, in the middle. Both
+# Now the real points lie in four clouds, the made ones, 0.6 times $N(0, 1)$, in the middle. Both
 # densities are known, but not to the network. How near will it come to $p / (p + g)$?
 #
 # And what would $G$ hear meanwhile? It learns from the slope of its loss by the logit $l$ of a made
