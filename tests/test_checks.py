@@ -340,3 +340,10 @@ def test_only_op_makes_nodes():
     made = [module for module, tree in sources() for node in ast.walk(tree)
             if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Node"]
     assert made == ["tinygen.tensor"]
+
+
+def test_a_gradient_is_checked_where_the_function_calls_grad():
+    x = tg.tensor([1.0, 2.0, 3.0], dtype="float64", requires_grad=True)
+    assert gradcheck(lambda x: tg.grad((x ** 3).sum(), x, create_graph=True)[0], x)
+    with pytest.raises(ValueError, match="one tensor is passed twice"):
+        gradcheck(lambda a, b: a * b, (x, x))

@@ -693,10 +693,10 @@ def test_put_back_adds_at_places_named_twice():
 
 
 @pytest.mark.parametrize("dim", [0, 1, -1])
-def test_take_along_dim_agrees_with_numpy(dim):
+def test_gather_agrees_with_numpy(dim):
     order = np.argsort(-X, axis=dim)
     assert_close(
-        tg.take_along_dim(wrap(X), tg.tensor(order), dim), np.take_along_axis(X, order, dim)
+        tg.gather(wrap(X), dim, tg.tensor(order)), np.take_along_axis(X, order, dim)
     )
 
 
@@ -773,7 +773,7 @@ def test_linear_agrees_with_numpy(shape, bias):
 
 def test_linear_error_names_the_shapes():
     with pytest.raises(
-        ValueError, match=r"linear: x has shape \(2, 3\), but weight \(5, 4\) expects.*4"
+        ValueError, match=r"linear: x of shape \(2, 3\) and weight \(5, 4\) do not fit"
     ):
         F.linear(tg.ones(2, 3), tg.ones(5, 4))
 
@@ -839,3 +839,39 @@ def test_where_makes_a_tensor_of_numbers():
 def test_shapes_that_do_not_fit_are_told(words, call):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("select", [
+    lambda x: x.relu(), lambda x: x.clamp(0.0), lambda x: tg.where(x > 0, x, 0.0),
+    lambda x: tg.maximum(x, tg.zeros(2)), lambda x: -tg.minimum(-x, tg.zeros(2))])
+def test_what_is_not_selected_gets_no_gradient_not_even_of_infinity(select):
+    """The root's slope at 0 is infinite; 0 times it would be nan."""
+    x = tg.tensor([-1.0, 4.0], requires_grad=True)
+    with np.errstate(divide="ignore"):
+        select(x).sqrt().sum().backward()
+    assert x.grad.data.tolist() == [0.0, 0.25]
+
+
+def test_flip_is_a_copy():
+    x = tg.ones(2, 2)
+    y = x.flip(0)
+    y += 1
+    assert x.data.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_a_product_in_place_is_a_new_tensor():
+    x = same = tg.ones(2, 3)
+    x @= tg.ones(3, 4)
+    assert x.shape == (2, 4) and same.shape == (2, 3)
+
+
+@pytest.mark.parametrize("f, name", [(tg.max, "maximum"), (tg.min, "minimum")])
+def test_the_larger_of_two_tensors_has_another_name(f, name):
+    with pytest.raises(TypeError, match=rf"dim is a tensor; of two tensors, take {name}\(x, y\)"):
+        f(tg.ones(2), tg.ones(2))
+
+
+def test_gather_reads_fewer_rows_than_there_are():
+    x = tg.arange(12).reshape(3, 4)
+    assert tg.gather(x, 1, tg.tensor([[1, 2], [3, 0]])).tolist() == [[1, 2], [7, 4]]
+    assert x.gather(0, tg.tensor([[2, 0]])).tolist() == [[8, 1]]

@@ -664,7 +664,6 @@ def test_item_assignment_between_forward_and_backward_is_noticed():
         lambda p: p.detach().reshape(3, 1),
         lambda p: p.detach().T,
         lambda p: p.detach().unsqueeze(0),
-        lambda p: p.detach().flip(0),
         lambda p: p.detach().split(2)[0],
         lambda p: p.detach().float(),
         lambda p: p.detach().to("cpu"),
@@ -1264,7 +1263,7 @@ def test_indices_that_change_before_backward_stay_what_they_were():
     values, places = x.max(1)
     assert backward_after(lambda: places.__setitem__(..., 0), values.sum(), x) == [[[0, 0, 1]]]
     x, at = tg.ones(2, 2, requires_grad=True), tg.tensor([[0], [0]])
-    picked = tg.take_along_dim(x, at, 1)
+    picked = tg.gather(x, 1, at)
     assert backward_after(lambda: at.__setitem__(..., 1), picked.sum(), x) == [[[1, 0], [1, 0]]]
 
 
@@ -1381,3 +1380,16 @@ def test_a_tensor_is_made_of_an_array_and_tensor_takes_the_rest(data, name):
     with pytest.raises(TypeError, match=f"expected an array, got {name}; tensor\\(\\) takes"):
         tg.Tensor(data)
     np.testing.assert_array_equal(tg.tensor(data).data, np.asarray(data))
+
+
+@pytest.mark.parametrize("start", [lambda y: (y, tg.ones(3)), lambda y: (y.sum(), None)])
+def test_gradients_with_a_graph_share_no_memory(start):
+    a, b = leaf(1.0, 2.0, 3.0), leaf(4.0, 5.0, 6.0)
+    y, g = start(a + b)
+    y.backward(g, create_graph=True)
+    with tg.no_grad():
+        for p in (a, b):
+            p.grad *= 0.5
+    assert_values(a.grad, [0.5, 0.5, 0.5])
+    assert_values(b.grad, [0.5, 0.5, 0.5])
+    assert g is None or g.data.tolist() == [1.0, 1.0, 1.0]

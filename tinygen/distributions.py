@@ -28,7 +28,7 @@ def as_tensors(*parameters):
 
 def check_numbers(name, logits):
     if bool((raw(logits) != raw(logits)).any()):
-        raise ValueError(f"{name}: logits has entries that are no numbers (nan)")
+        raise ValueError(f"{name}: the logits are, or become when normalised, no numbers (nan)")
 
 
 class Normal:
@@ -39,6 +39,8 @@ class Normal:
 
     def __init__(self, loc, scale):
         self.loc, self.scale = as_tensors(loc, scale)
+        if bool((raw(self.loc) != raw(self.loc)).any()):
+            raise ValueError("Normal: loc has entries that are no numbers (nan)")
         if not bool((raw(self.scale) > 0).all()):
             raise ValueError("Normal: scale has entries of 0 or less, or that are no numbers; "
                              "it is a standard deviation")
@@ -113,15 +115,16 @@ class Categorical:
             shares = given / sum(given, -1, True)
             self.logits = where(some, log(where(some, shares, 1.0)), -math.inf)
         else:
-            check_numbers("Categorical", given)
             self.logits = log_softmax(given, -1)
+        check_numbers("Categorical", self.logits)
         self.probs = exp(self.logits)
 
     def sample(self, sample_shape=()):
         """The class whose interval of the cumulated probabilities a uniform number falls into."""
         shape = tuple(sample_shape) + self.logits.shape[:-1] + (1,)
         uniform = raw(creation.rand(shape, dtype=self.logits.dtype, device=self.logits.device))
-        below = raw(self.probs).cumsum(axis=-1)[..., :-1] <= uniform
+        sums = raw(self.probs).cumsum(axis=-1)       # up to about 1; a rounded one may end below
+        below = sums[..., :-1] <= uniform * sums[..., -1:]
         return Tensor(below.sum(axis=-1))
 
     def log_prob(self, x):

@@ -319,7 +319,7 @@ def nll_loss(input, target, *, reduction="mean"):
 
 def cross_entropy(input, target, *, reduction="mean"):
     """-log softmax(x)[target] in nats: x (N, C) are logits, target (N,) the right class numbers."""
-    return nll_loss(log_softmax(input, 1), target, reduction=reduction)
+    return nll_loss(log_softmax(input, -1), target, reduction=reduction)
 
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):

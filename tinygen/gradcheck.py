@@ -8,7 +8,7 @@ for about nine digits.
 import numpy as np
 
 from .backend import to_device
-from .tensor import Tensor, enable_grad, grad, no_grad
+from .tensor import Tensor, enable_grad, grad
 
 
 class GradcheckError(AssertionError):
@@ -24,9 +24,8 @@ def numerical_jacobian(func, inputs, i, eps):
         for step in (eps, -eps):
             moved = x.data.copy(order="K")
             moved[place] += step
-            with no_grad():
-                replaced = [*inputs[:i], Tensor(moved, x.requires_grad), *inputs[i + 1:]]
-                ends.append(outputs_of(func, replaced))
+            replaced = [*inputs[:i], Tensor(moved, x.requires_grad), *inputs[i + 1:]]
+            ends.append(outputs_of(func, replaced))         # recorded: func may call grad itself
         slopes = [(up.data - down.data) / (2 * eps) for up, down in zip(*ends)]
         rows.append(np.concatenate([to_device(slope, "cpu").reshape(-1) for slope in slopes]))
     return np.stack(rows) if rows else None
@@ -82,6 +81,9 @@ def largest_error(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3):
     if not wanted:
         raise ValueError("gradcheck: no input requires a gradient, so there is nothing to check; "
                          "call requires_grad_() on one")
+    if len({id(inputs[i]) for i in wanted}) < len(wanted):
+        raise ValueError("gradcheck: one tensor is passed twice, and only one of the two can be "
+                         "moved; pass two tensors")
     for i in wanted:
         if inputs[i].dtype != np.float64:
             raise TypeError(f"gradcheck: input {i} is {inputs[i].dtype}; finite differences need "

@@ -68,7 +68,7 @@ class Tensor:
     def backward(self, gradient=None, retain_graph=None, create_graph=False):
         """Add d(self)/d(leaf), times `gradient`, to the `grad` of every leaf that wants one."""
         for leaf, g in _walk([self], [gradient], None, retain_graph, create_graph).items():
-            g = g if create_graph else Tensor(g)
+            g = g.clone() if create_graph else Tensor(g)
             leaf.grad = g if leaf.grad is None else leaf.grad + g
 
 
@@ -339,7 +339,10 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
 
 @contextlib.contextmanager
 def set_grad_enabled(mode):
-    """In this block and thread, record operations (True) or not (False). Also a decorator."""
+    """In this block and thread, record operations (True) or not (False). Also a decorator.
+
+    In PyTorch the call alone would switch, too.
+    """
     before, _state.recording = _state.recording, mode
     try:
         yield

@@ -228,11 +228,11 @@ def put_back_case(pick):
     return lambda x: ops.put_back(x, index, shape), {"x": array(pick, picked)}
 
 
-def take_along_dim_case(pick):
+def gather_case(pick):
     shape = shape_of(pick, 1, empty=False)
     dim = pick(-len(shape), len(shape) - 1)
     indices = placed(np.random.default_rng(pick(0, 99)).integers(0, shape[dim], shape))
-    return lambda x: ops.take_along_dim(x, indices, dim), {"x": array(pick, shape)}
+    return lambda x: ops.gather(x, dim, indices), {"x": array(pick, shape)}
 
 
 def matmul_case(pick):
@@ -359,6 +359,6 @@ COMPOSED = {
     "unsqueeze": viewed(lambda x, dim, _: ops.unsqueeze(x, dim)), "norm": norm_case,
     "mean": reduction(ops.mean), "var": spread_case(ops.var), "std": spread_case(ops.std),
     "max": along_one(ops.max, distinct=True), "min": along_one(ops.min, distinct=True),
-    "take_along_dim": take_along_dim_case, "max_pool2d": pooling(F.max_pool2d),
+    "gather": gather_case, "max_pool2d": pooling(F.max_pool2d),
     "avg_pool2d": pooling(F.avg_pool2d), "upsample": upsample_case, "layer_norm": layer_norm_case,
 }

@@ -240,7 +240,7 @@ class Unflatten(Module):
     """Dimension `dim` cut into `unflattened_size`: the reverse of Flatten."""
 
     def __init__(self, dim, unflattened_size):
-        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+        self.dim, self.unflattened_size = dim, sizes((unflattened_size,))
 
     def forward(self, x):
         dim, = dims_of(x, self.dim)

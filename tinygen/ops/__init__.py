@@ -12,7 +12,7 @@ from .elementwise import (abs, add, clamp, clip, cos, div, exp, leaky_relu, log,
                           where)
 from .reductions import (amax, amin, log_softmax, logsumexp, mean, norm, softmax, std, sum, var)
 from .matrix import linear, matmul
-from .indexing import argmax, argmin, getitem, max, min, put_back, take_along_dim
+from .indexing import argmax, argmin, gather, getitem, max, min, put_back
 from .normalise import batch_norm
 from . import conv, methods
 

@@ -109,14 +109,17 @@ def softplus(x):
 
 @op(lambda g, out, x, condition, low=0.0: gate(g, condition, low))
 def gate(x, condition, low=0.0):
-    """x where `condition` (of the same shape) holds, else low * x.
+    """x where `condition` (truth values) holds, else low * x: 0 for low = 0, also of infinite x.
 
-    As a product, which takes an eighth of the time of np.where if the condition is random.
+    By the bits of the numbers, or as a product, which take an eighth of the time of np.where if the
+    condition is random.
     """
+    if not low:          # true is 1, and as an integer -1 has all bits set, 0 none
+        keep = -array_module(x).asarray(condition).view("i1")
+        return (keep.astype(f"i{x.itemsize}") & x.view(f"i{x.itemsize}")).view(x.dtype)
     factor = mask(condition, x)
-    if low:
-        factor *= 1 - low
-        factor += low
+    factor *= 1 - low
+    factor += low
     factor *= x
     return factor
 
@@ -138,14 +141,14 @@ def leaky_relu(x, negative_slope=0.01):
 
 
 # At a tie each argument gets half, so that maximum(x, x) has the gradient of x.
-@op(lambda g, out, x, y: sum_to(g * (mask(x > y, g) + 0.5 * mask(x == y, g)), x.shape),
-    lambda g, out, x, y: sum_to(g * (mask(x < y, g) + 0.5 * mask(x == y, g)), y.shape))
+@op(lambda g, out, x, y: sum_to(gate(g, x > y) + 0.5 * gate(g, x == y), x.shape),
+    lambda g, out, x, y: sum_to(gate(g, x < y) + 0.5 * gate(g, x == y), y.shape))
 def maximum(x, y):
     return array_module(x).maximum(x, y)
 
 
-@op(lambda g, out, x, y: sum_to(g * (mask(x < y, g) + 0.5 * mask(x == y, g)), x.shape),
-    lambda g, out, x, y: sum_to(g * (mask(x > y, g) + 0.5 * mask(x == y, g)), y.shape))
+@op(lambda g, out, x, y: sum_to(gate(g, x < y) + 0.5 * gate(g, x == y), x.shape),
+    lambda g, out, x, y: sum_to(gate(g, x > y) + 0.5 * gate(g, x == y), y.shape))
 def minimum(x, y):
     return array_module(x).minimum(x, y)
 
@@ -170,8 +173,8 @@ def inside(x, low, high):
     return (x >= (x if low is None else low)) * (x <= (x if high is None else high))
 
 
-@op(lambda g, out, x, y, condition: sum_to(g * mask(condition, g), x.shape),
-    lambda g, out, x, y, condition: sum_to(g * mask(condition == 0, g), y.shape))
+@op(lambda g, out, x, y, condition: sum_to(gate(g, condition), x.shape),
+    lambda g, out, x, y, condition: sum_to(gate(g, condition == 0), y.shape))
 def _where(x, y, condition):
     return array_module(condition).where(condition, x, y)
 

@@ -60,9 +60,9 @@ def along(indices, dim):
     return tuple(grid)
 
 
-def take_along_dim(x, indices, dim):
-    """The elements of `x` along `dim` that the integers `indices`, of as many dimensions, name."""
-    return getitem(x, along(raw(indices).copy(), dims_of(x, dim)[0]))
+def gather(x, dim, index):
+    """The elements of `x` along `dim` that the integers `index`, of as many dimensions, name."""
+    return getitem(x, along(raw(index).copy(), dims_of(x, dim)[0]))
 
 
 Extreme = collections.namedtuple("Extreme", "values indices")
@@ -80,10 +80,9 @@ def argmin(x, dim=None, keepdim=False):
 
 def pick(x, dim, keepdim, find):
     if isinstance(dim, Tensor):
-        raise TypeError(f"{find.__name__[3:]}: the second argument is a dimension, and got a "
-                        f"tensor; of two tensors, take {find.__name__[3:]}imum(x, y)")
+        raise TypeError(f"dim is a tensor; of two tensors, take {find.__name__[3:]}imum(x, y)")
     at = find(x, dim, True) if x.ndim else Tensor(array_module(raw(x)).zeros((), "int64"))
-    values = take_along_dim(x, at, dim) if x.ndim else x
+    values = gather(x, dim, at) if x.ndim else x
     shape = tuple([n for i, n in enumerate(at.shape) if keepdim or i not in dims_of(x, dim)])
     return Extreme(reshape(values, shape), reshape(at, shape))
 

@@ -46,8 +46,8 @@ def _linear(x, weight, bias):
 def linear(x, weight, bias=None):
     """x W^T + b: x (..., in), weight (out, in), bias (out,) or None, to (..., out)."""
     if x.shape[-1:] != weight.shape[1:]:
-        raise ValueError(f"linear: x has shape {x.shape}, but weight {weight.shape} expects "
-                         f"its last dimension to be {weight.shape[1]}")
+        raise ValueError(f"linear: x of shape {x.shape} and weight {weight.shape} do not fit; "
+                         "expected x (..., in) and weight (out, in)")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias has shape {bias.shape}, but weight {weight.shape} "
                          f"expects {weight.shape[:1]}")

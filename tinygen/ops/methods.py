@@ -100,9 +100,8 @@ def compare(relation):
     return lambda *tensors: Tensor(relation(*[raw(x) for x in tensors]))
 
 
-names = "abs add clamp clip cos div exp log log1p mul neg pow relu sigmoid sin sqrt sub tanh"
-for name in names.split():
-    setattr(Tensor, name, getattr(elementwise, name))
+for f in "abs exp log log1p sqrt sin cos tanh sigmoid relu clip clamp add sub mul div pow".split():
+    setattr(Tensor, f, getattr(elementwise, f))
 for name in "sum mean var std amax amin logsumexp softmax log_softmax norm".split():
     setattr(Tensor, name, getattr(reductions, name))
 for name in "flatten flip squeeze unsqueeze transpose contiguous split chunk".split():
@@ -115,7 +114,8 @@ operations = {"add": elementwise.add, "sub": elementwise.sub, "mul": elementwise
 for name, operation in operations.items():
     setattr(Tensor, f"__{name}__", operation)
     setattr(Tensor, f"__r{name}__", lambda x, y, operation=operation: operation(y, x))
-    setattr(Tensor, f"__i{name}__", in_place(operation))
+    if name != "matmul":                   # x @= y has another shape
+        setattr(Tensor, f"__i{name}__", in_place(operation))
 
 Tensor.__neg__, Tensor.__abs__ = elementwise.neg, elementwise.abs
 Tensor.__getitem__, Tensor.__setitem__ = indexing.getitem, setitem
@@ -129,7 +129,7 @@ Tensor.__index__ = lambda self: operator.index(self.item())
 Tensor.__hash__ = object.__hash__
 
 Tensor.matmul, Tensor.clone = matrix.matmul, shapes.copy
-Tensor.argmax, Tensor.argmin = indexing.argmax, indexing.argmin
+Tensor.argmax, Tensor.argmin, Tensor.gather = indexing.argmax, indexing.argmin, indexing.gather
 Tensor.max, Tensor.min = indexing.max, indexing.min
 Tensor.reshape = Tensor.view = lambda self, *shape: shapes.reshape(self, sizes(shape))
 Tensor.expand = lambda self, *shape: shapes.expand(self, sizes(shape))
@@ -142,5 +142,5 @@ Tensor.detach, Tensor.numpy, Tensor.to, Tensor.requires_grad_ = detach, numpy, t
 Tensor.item, Tensor.tolist = (lambda self: self.data.item()), (lambda self: self.data.tolist())
 Tensor.numel, Tensor.dim = (lambda self: self.data.size), (lambda self: self.data.ndim)
 Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
-Tensor.float = lambda self: to(self, backend.float32)
-Tensor.double = lambda self: to(self, backend.float64)
+Tensor.float, Tensor.double = [lambda self, dtype=dtype: to(self, dtype)
+                               for dtype in (backend.float32, backend.float64)]

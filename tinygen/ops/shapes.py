@@ -52,8 +52,8 @@ def inverse(dims):
 
 @op(lambda g, out, x, dims: flip(g, dims))
 def flip(x, dims):
-    """`x` reversed along `dims`."""
-    return array_module(x).flip(x, dims)
+    """A copy of `x`, reversed along `dims`."""
+    return array_module(x).flip(x, dims).copy()
 
 
 @op(lambda g, out, x, widths, value=0.0:
