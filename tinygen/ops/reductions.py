@@ -106,19 +106,16 @@ def count(x, dim):
 
 def mean(x, dim=None, keepdim=False):
     """The average; of nothing it is nan."""
-    n = count(x, dim)
-    return sum(x, dim, keepdim) * (1 / n if n else math.nan)
+    return sum(x, dim, keepdim) / (count(x, dim) or math.nan)
 
 
 def var(x, dim=None, correction=1, keepdim=False):
     """The variance: the squared distances from the mean, summed and divided by n - `correction`."""
     centred = x - mean(x, dim, True)
-    rest = count(x, dim) - correction
-    return sum(centred * centred, dim, keepdim) * (1 / rest if rest > 0 else math.inf)
+    return sum(centred * centred, dim, keepdim) / max(count(x, dim) - correction, 0)
 
 
 def std(x, dim=None, correction=1, keepdim=False):
     """The standard deviation, the root of `var`. Its gradient where all of x is equal is 0."""
-    rest = count(x, dim) - correction
     length = _euclidean(x - mean(x, dim, True), dim, keepdim)
-    return length * (1 / math.sqrt(rest) if rest > 0 else math.inf)
+    return length / math.sqrt(max(count(x, dim) - correction, 0))
