@@ -203,15 +203,6 @@ def test_a_latent_grid_is_even_in_probability():
     np.testing.assert_allclose(shares, 0.9 / 4, atol=0.01)
 
 
-def test_a_latent_map_shows_every_class(tmp_path):
-    codes, labels = np.random.default_rng(0).standard_normal((400, 2)), np.arange(400) % 4
-    plots.figure_latent_map(codes, labels, tmp_path / "a.png")
-    plots.figure_latent_map(codes, np.zeros(400), tmp_path / "b.png")
-    assert [len(np.unique(pixels(tmp_path / name).reshape(-1, 4), axis=0)) > few
-            for name, few in (("a.png", 200), ("b.png", 20))] == [True, True]
-    assert coloured(pixels(tmp_path / "a.png")) > 2000
-
-
 def test_surface_and_animation(tmp_path):
     rng = np.random.default_rng(0)
     real = rng.standard_normal((100, 2))

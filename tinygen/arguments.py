@@ -1,6 +1,7 @@
 """Floor 6: what can be typed on the command line. `cli.py` says what it does."""
 
 import argparse
+import math
 
 from . import __version__, inpaint
 
@@ -14,22 +15,22 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def number(kind, low, name):
-    """A type for argparse: a number of `low` or more, or above it where it is a float."""
+def number(kind, right, name):
+    """A type for argparse: the numbers of `kind` for which `right` holds, called `name`."""
     def parse(text):
         try:
             value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {name}") from None
-        if not (low <= value < float("inf") if kind is int else low < value < float("inf")):
+        if not right(value):
             raise argparse.ArgumentTypeError(f"{text} is not {name}")
         return value
     return parse
 
 
-positive = number(int, 1, "a whole number of 1 or more")
-seed = number(int, 0, "a whole number of 0 or more")
-rate = number(float, 0, "a number above 0")
+positive = number(int, lambda n: n >= 1, "a whole number of 1 or more")
+seed = number(int, lambda n: n >= 0, "a whole number of 0 or more")
+rate = number(float, lambda x: 0 < x < math.inf, "a number above 0")
 
 
 def path(text):

@@ -13,17 +13,18 @@ def tensor(data, dtype=None, device=None, requires_grad=False):
     Python floats become float32, integers int64; an array keeps its dtype. A Tensor's copy stays on
     its device; everything else goes to the default one.
     """
-    here, stays = backend.device_of(raw(data)), isinstance(data, Tensor)
-    device = device or (here if stays or here != "cpu" else backend.default_device)
-    data = raw(data)
-    if not backend.is_array(data):
-        data = np.array(data)
-        if dtype is None and data.dtype == backend.float64:
+    array = raw(data)
+    if not backend.is_array(array):
+        array = np.array(array)
+        if dtype is None and array.dtype == backend.float64:
             dtype = backend.default_dtype
-    if data.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: the data has dtype {data.dtype}; pass numbers or truth values")
-    array = data.astype(data.dtype if dtype is None else dtype, copy=True)
-    return Tensor(backend.to_device(array, device)).requires_grad_(requires_grad)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: the data has dtype {array.dtype}; pass numbers or truth values")
+    here = backend.device_of(array)
+    stays = isinstance(data, Tensor) or here != "cpu"
+    place = device or (here if stays else backend.default_device)
+    array = backend.to_device(array.astype(dtype or array.dtype), place)
+    return Tensor(array).requires_grad_(requires_grad)
 
 
 def new(array, dtype, device, requires_grad):
@@ -42,7 +43,8 @@ def ones(*size, dtype=None, device=None, requires_grad=False):
 
 def full(size, fill_value, dtype=None, device=None, requires_grad=False):
     """`fill_value` everywhere, in the default dtype (PyTorch: in that of the value)."""
-    return new(np.full(size, fill_value), dtype, device, requires_grad)
+    array = np.full(size, fill_value, dtype or backend.default_dtype)
+    return new(array, dtype, device, requires_grad)
 
 
 def randn(*size, dtype=None, device=None, requires_grad=False):
@@ -75,11 +77,11 @@ def eye(n, m=None, dtype=None, device=None, requires_grad=False):
 
 
 def zeros_like(x, requires_grad=False):
-    return Tensor(backend.array_module(x.data).zeros_like(x.data)).requires_grad_(requires_grad)
+    return full_like(x, 0, requires_grad)
 
 
 def ones_like(x, requires_grad=False):
-    return Tensor(backend.array_module(x.data).ones_like(x.data)).requires_grad_(requires_grad)
+    return full_like(x, 1, requires_grad)
 
 
 def full_like(x, fill_value, requires_grad=False):

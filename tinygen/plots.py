@@ -71,16 +71,21 @@ def figure_points(samples, real, path, most=2000):
     The frame is that of the real points and does not move from one epoch to the next; how many
     generated points lie outside of it is written above.
     """
-    low, high = real.min(axis=0), real.max(axis=0)
-    centre, half = (low + high) / 2, 0.65 * max(float((high - low).max()), 1e-6)
-    outside = int((np.abs(samples - centre) > half).any(axis=1).sum())
+    low, high = frame(real)
+    outside = int(((samples < low) | (samples > high)).any(axis=1).sum())
     title = f"{outside:,} of {len(samples):,} generated points lie outside" if outside else ""
     with drawing(path, (5, 5)) as axes:
         axes.scatter(*real[:most].T, s=6, color=REAL, linewidths=0, label="real")
         axes.scatter(*samples.T, s=6, color=MADE, alpha=0.6, linewidths=0, label="generated")
-        axes.set(aspect="equal", title=title, xlim=(centre[0] - half, centre[0] + half),
-                 ylim=(centre[1] - half, centre[1] + half))
+        axes.set(aspect="equal", title=title, xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         axes.legend(loc="upper right", markerscale=2)
+
+
+def frame(real):
+    """(low, high), the corners of a square around the points `real` (N, 2), with room to spare."""
+    low, high = real.min(axis=0), real.max(axis=0)
+    half = 0.65 * max(float((high - low).max()), 1e-6)
+    return (low + high) / 2 - half, (low + high) / 2 + half
 
 
 def figure_reconstructions(originals, reconstructions, path, columns=10):
@@ -112,16 +117,6 @@ def figure_interpolation(rows, path):
     Or each row the samples at one temperature: `[model.sample(8, t).numpy() for t in (0.5, 1.0)]`.
     """
     save_image(image_grid(np.concatenate(list(rows)), len(rows[0])), path)
-
-
-def figure_latent_map(codes, labels, path, names=None):
-    """Where each example lies in a latent plane: codes (N, 2), coloured by labels (N,)."""
-    with drawing(path, (5.6, 5)) as axes:
-        for i, label in enumerate(np.unique(labels)):
-            axes.scatter(*codes[labels == label].T, s=4, color=f"C{i % 10}", linewidths=0,
-                         label=str(label if names is None else names[label]))
-        axes.set(xlabel="z[0]", ylabel="z[1]", aspect="equal")
-        axes.legend(loc="upper right", markerscale=3)
 
 
 def latent_grid(side, spread=0.95):
@@ -180,9 +175,8 @@ def figure_surface(probability, samples, real, path, most=1000):
 
     `probability` maps points (M, 2) to D (M,). The frame is that of the real points.
     """
-    low, high = real.min(axis=0), real.max(axis=0)
-    centre, half = (low + high) / 2, 0.65 * max(float((high - low).max()), 1e-6)
-    ticks = [np.linspace(c - half, c + half, 120) for c in centre]
+    low, high = frame(real)
+    ticks = np.linspace(low, high, 120).T
     points = np.stack(np.meshgrid(*ticks), axis=-1).reshape(-1, 2).astype(np.float32)
     with drawing(path, (5.6, 5)) as axes:
         surface = axes.contourf(*ticks, probability(points).reshape(120, 120), cmap="RdBu",
@@ -191,8 +185,7 @@ def figure_surface(probability, samples, real, path, most=1000):
                              ticks=[0, 0.25, 0.5, 0.75, 1])
         axes.scatter(*real[:most].T, s=5, color="0.35", linewidths=0, label="real")
         axes.scatter(*samples[:most].T, s=5, color="black", marker="x", lw=0.7, label="generated")
-        axes.set(aspect="equal", xlim=(centre[0] - half, centre[0] + half),
-                 ylim=(centre[1] - half, centre[1] + half))
+        axes.set(aspect="equal", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         axes.legend(loc="upper right", markerscale=2)
 
 

@@ -107,7 +107,7 @@ def load(path):
     if not os.path.isfile(path):
         raise backend.InputError(f"{path} does not exist or is not a file; check the name")
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(small(file)) as archive:
+        with open(path, "rb") as file, zipfile.ZipFile(checked(file)) as archive:
             claimed = sum([part.file_size for part in archive.infolist()])
             need(claimed <= os.path.getsize(path), f"it claims {claimed:,} bytes")
             text, names = read(archive, "structure", 2 * LARGEST_JSON).tobytes(), ["structure"]
@@ -121,17 +121,20 @@ def load(path):
                                  f"({error}); use another copy, or train again") from None
 
 
-def small(file):
+def checked(file):
     """The archive `file`, if neither it nor its directory is larger than `save` would make it.
 
-    The directory is at the end, and zipfile reads all of it, however many parts it claims.
+    The directory is at the end, and zipfile reads all of it, however many parts it claims. Its size
+    is in bytes 12 to 15 of the last record, of 22 bytes, which begins with "PK 5 6" and ends with
+    the length of a comment. A record that begins with "PK 6 7", of 20 bytes, could give another
+    size, of 64 bits (PKWARE, APPNOTE.TXT, 4.3.15 and 4.3.16).
     """
     size = file.seek(0, os.SEEK_END)
     need(42 < size <= LARGEST, f"it has {size:,} bytes")
     file.seek(-42, os.SEEK_END)
-    end = file.read()
-    need(end[20:24] == b"PK\5\6" and end[-2:] == b"\0\0" and end[:4] != b"PK\6\7"
-         and int.from_bytes(end[32:36], "little") <= 4 * LARGEST_JSON, "it does not end as one")
+    before, last = file.read(20), file.read(22)
+    need(before[:4] != b"PK\6\7" and last[:4] == b"PK\5\6" and last[20:] == b"\0\0"
+         and int.from_bytes(last[12:16], "little") <= 4 * LARGEST_JSON, "it does not end as one")
     return file
 
 

@@ -60,14 +60,14 @@ def fan(tensor, mode):
     return fans(tensor)[mode == "fan_out"]
 
 
-def gain(nonlinearity, a=0.0):
-    """The factor for weights before a nonlinearity, as PyTorch's `calculate_gain` has it.
+def calculate_gain(nonlinearity, param=0.01):
+    """The factor for weights before a nonlinearity; `param` is the slope of a leaky ReLU.
 
     For the rectifiers it restores the signal's mean square (He et al. 2015); 5/3 and the ones are
     conventions.
     """
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
-             "leaky_relu": math.sqrt(2 / (1 + a * a))}
+             "leaky_relu": math.sqrt(2 / (1 + param * param))}
     if nonlinearity not in gains:
         raise ValueError(f"init: nonlinearity {nonlinearity!r} is not known; "
                          f"choose one of {', '.join(gains)}")
@@ -87,19 +87,19 @@ def xavier_normal_(tensor, gain=1.0):
 
 def kaiming_uniform_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
     """U(-b, b) with b = gain sqrt(3 / fan) (He et al. 2015)."""
-    bound = gain(nonlinearity, a) * math.sqrt(3 / fan(tensor, mode))
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / fan(tensor, mode))
     return uniform_(tensor, -bound, bound)
 
 
 def kaiming_normal_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
     """N(0, std^2) with std = gain / sqrt(fan) (He et al. 2015, eq. 10)."""
-    return normal_(tensor, 0.0, gain(nonlinearity, a) / math.sqrt(fan(tensor, mode)))
+    return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(fan(tensor, mode)))
 
 
 def orthogonal_(tensor, gain=1.0):
     """Orthogonal rows (or columns, if there are fewer) of length `gain` (Saxe et al. 2014)."""
+    fans(tensor)                     # refuses fewer than 2 dimensions
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    fans(tensor)
     square = backend.generator.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(square)
     q = q * np.sign(np.diag(r))      # without them, some rotations would be likelier than others

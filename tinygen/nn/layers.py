@@ -188,26 +188,29 @@ class Dropout(Module):
         return f"p={self.p}"
 
 
-class MaxPool2d(Module):
-    """The largest value under the kernel; the stride is the kernel's size unless given."""
-
-    pool = staticmethod(F.max_pool2d)
+class Pool2d(Module):
+    """What the two poolings share. The stride is the kernel's size unless given."""
 
     def __init__(self, kernel_size, stride=None, padding=0):
         stride = kernel_size if stride is None else stride
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
-    def forward(self, x):
-        return self.pool(x, self.kernel_size, self.stride, self.padding)
-
     def extra_repr(self):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool2d(MaxPool2d):
-    """The mean under the kernel; the stride is the kernel's size unless given."""
+class MaxPool2d(Pool2d):
+    """The largest value under the kernel."""
 
-    pool = staticmethod(F.avg_pool2d)
+    def forward(self, x):
+        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class AvgPool2d(Pool2d):
+    """The mean under the kernel."""
+
+    def forward(self, x):
+        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
 class Upsample(Module):

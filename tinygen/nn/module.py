@@ -59,10 +59,8 @@ class Module:
 
     def modules(self):
         """This module and all below it, each once."""
-        found = [self]
-        for child in self.children():
-            found += [m for m in child.modules() if not any(m is other for other in found)]
-        return found
+        below = [module for child in self.children() for module in child.modules()]
+        return list(dict.fromkeys([self, *below]))
 
     def named_tensors(self, kinds, prefix=""):
         """(name, tensor) of each Parameter or Buffer, own, then each child's, shared ones twice."""
@@ -137,6 +135,7 @@ class Module:
         return self.train(False)
 
     def zero_grad(self):
+        """Forget all gradients."""
         for p in self.parameters():
             p.grad = None
 
@@ -175,12 +174,10 @@ class Module:
         return ""
 
     def __repr__(self):
+        head = f"{type(self).__name__}({self.extra_repr()}"
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ")
                  for name, child in self.named_children()]
-        inside = [self.extra_repr()] * bool(self.extra_repr())
-        if not lines:
-            return f"{type(self).__name__}({', '.join(inside)})"
-        return "\n".join([f"{type(self).__name__}({', '.join(inside)}", *lines, ")"])
+        return "\n".join([head, *lines, ")"]) if lines else head + ")"
 
 
 class ModuleList(Module):

@@ -101,19 +101,8 @@ class Optimizer:
         for p, state in zip(self.params, self.state):
             if p.grad is None:
                 continue
-            if not state:
-                zeros = array_module(p.data).zeros_like
-                state.update({"step": 0}, **{name: zeros(p.data) for name in self.names})
-            state["step"] += 1
             p.changed()
-            kept = [state[name] for name in self.names]
-            if any([a.dtype != p.data.dtype or type(a) is not type(p.data) for a in kept]):
-                kept = [beside(p, a) for a in kept]      # the model has been converted since
-                state.update(zip(self.names, kept))
-            if state["step"] % 100 == 0:
-                for a in kept:
-                    forget_subnormal(a)
-            arrays = p.data, p.grad.data, *kept
+            arrays = p.data, p.grad.data, *self.next_state(p, state)
             if p.data.size > SMALL:
                 whole = p.data.size <= PIECE or p.device != "cpu"
                 for piece in [arrays] if whole else pieces(arrays):
@@ -122,14 +111,35 @@ class Optimizer:
                 alike = state["step"], p.data.dtype, type(p.data)
                 together.setdefault(alike, []).append(arrays)
         for (step, _, _), small in together.items():
-            flat = [array_module(column[0]).concatenate([a.reshape(-1) for a in column])
-                    for column in zip(*small)]
-            self.move(step, *flat)
-            for i, column in enumerate(zip(*small)):
-                start = 0
-                for a in column if i != 1 else ():           # all but the gradients
-                    a[...] = flat[i][start:start + a.size].reshape(a.shape)
-                    start += a.size
+            self.move_together(step, small)
+
+    def next_state(self, p, state):
+        """The arrays that are kept for the parameter p, from now on for one more step."""
+        if not state:
+            zeros = array_module(p.data).zeros_like
+            state.update({"step": 0}, **{name: zeros(p.data) for name in self.names})
+        state["step"] += 1
+        kept = [state[name] for name in self.names]
+        if any([a.dtype != p.data.dtype or type(a) is not type(p.data) for a in kept]):
+            kept = [beside(p, a) for a in kept]          # the model has been converted since
+            state.update(zip(self.names, kept))
+        if state["step"] % 100 == 0:
+            for a in kept:
+                forget_subnormal(a)
+        return kept
+
+    def move_together(self, step, small):
+        """Move small parameters as one: `small` lists the arrays of each, (x, g, *kept)."""
+        columns = list(zip(*small))
+        flat = [array_module(column[0]).concatenate([a.reshape(-1) for a in column])
+                for column in columns]
+        self.move(step, *flat)
+        del columns[1], flat[1]                          # the gradients stay what they are
+        for column, moved in zip(columns, flat):
+            start = 0
+            for a in column:
+                a[...] = moved[start:start + a.size].reshape(a.shape)
+                start += a.size
 
     def move(self, step, x, g, *kept):
         """Update the parameter x in place, given its gradient and what is kept for it."""
