@@ -221,6 +221,12 @@ def test_nothing_to_check_is_an_error(check):
         check(lambda x: x * x, [tg.tensor([1.0, 2.0], dtype="float64")])
 
 
+@pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
+def test_the_checks_record_also_under_no_grad(check):
+    with tg.no_grad():
+        assert check(lambda x: x * x * x, point(3))
+
+
 def test_run_names_the_operation_with_a_wrong_rule(monkeypatch):
     right, almost = ops.mul.rule(0), lambda g, out, x, y: sum_to(g * x * 1.01, y.shape)
     monkeypatch.setattr(ops.mul, "rule", [right, almost].__getitem__)

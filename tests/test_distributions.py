@@ -146,6 +146,12 @@ def test_normal_entropy_and_kl_by_hand():
     assert_close(kl_divergence(p, q), [-math.log(2) + (4 + 1) / 2 - 0.5])
 
 
+def test_normal_entropy_has_the_shape_of_both_and_does_not_depend_on_loc():
+    p = Normal(tg.tensor([math.inf, 0.0, 1.0]), tg.tensor([[1.0], [2.0]]))
+    assert p.entropy().shape == p.batch_shape == (2, 3)
+    assert_close(p.entropy()[0], [0.5 * math.log(2 * math.pi * math.e)] * 3)
+
+
 def test_kl_to_the_standard_normal_is_gaussian_kl():
     mu, log_var = tg.randn(5, 3), tg.randn(5, 3)
     kl = kl_divergence(Normal(mu, (log_var / 2).exp()), Normal(tg.zeros(3), tg.ones(3)))
@@ -329,7 +335,7 @@ def test_categorical_parameters_broadcast_with_x():
 
 @pytest.mark.parametrize("x", [3, -1])
 def test_a_class_out_of_range_is_an_error(x):
-    with pytest.raises(ValueError):
+    with pytest.raises(IndexError):
         Categorical(logits=tg.zeros(3)).log_prob(tg.tensor(x))
 
 

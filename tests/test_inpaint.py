@@ -65,6 +65,15 @@ def test_by_encoding_converges_to_what_the_model_knows():
         inpaint.by_encoding(Repeats(), x, known, 0)
 
 
+def test_by_encoding_draws_in_the_dtype_of_the_model():
+    class Double(Repeats):
+        def encode(self, x):
+            return [part.double() for part in super().encode(x)]
+
+    done = inpaint.by_encoding(Double(), rng.random((2, 1, 1, 2)), np.ones((1, 1, 2)), rounds=2)
+    assert done.dtype == np.float64
+
+
 def test_by_search_finds_the_code_of_a_linear_generator():
     tg.manual_seed(0)
     basis = rng.standard_normal((2, 12)).astype(np.float32)

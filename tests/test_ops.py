@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygen as tg
-from tinygen import functional as F
+from tinygen import functional as F, ops
 from tinygen.ops import elementwise
 
 few = settings(max_examples=25)
@@ -195,9 +195,20 @@ def test_var_and_std(correction, case):
     assert_close(wrap(x).std(dim, correction, keep), wide(x).std(**options), atol=3e-3)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_var_of_one_number_is_nan():
-    with np.errstate(invalid="ignore"):
-        assert math.isnan(tg.ones(1).var().item())
+    assert math.isnan(tg.ones(1).var().item())
+    assert math.isnan(tg.ones(1).std().item())
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_var_with_a_correction_above_the_count_is_infinite():
+    x = tg.tensor([1.0, 3.0])
+    assert x.var(correction=3).item() == x.std(correction=3).item() == math.inf
+
+
+def test_the_mean_of_ones_is_1():
+    assert [n for n in range(1, 300) if tg.ones(n).mean().item() != 1] == []
 
 
 @few
@@ -563,7 +574,7 @@ def test_expand_keeps_a_size_given_as_minus_1():
 
 def test_pad_surrounds_with_a_value():
     x = tg.tensor([[1.0, 2.0]], requires_grad=True)
-    y = tg.pad(x, ((1, 0), (0, 2)), 7.0)
+    y = ops.shapes.pad(x, ((1, 0), (0, 2)), 7.0)
     assert y.data.tolist() == [[7.0] * 4, [1.0, 2.0, 7.0, 7.0]]
     (y * y).sum().backward()
     assert x.grad.data.tolist() == [[2.0, 4.0]]
@@ -803,6 +814,17 @@ def test_clip_takes_numbers_only():
     for words in ({"min": x}, {"max": np.zeros(2)}):
         with pytest.raises(TypeError, match="use maximum and minimum"):
             tg.clip(x, **words)
+
+
+@pytest.mark.parametrize("find", [tg.max, tg.min])
+def test_max_and_min_of_a_number(find):
+    x = tg.tensor(2.0, requires_grad=True)
+    values, indices = find(x, 0)
+    assert (values.shape, values.item(), indices.shape, indices.item()) == ((), 2.0, (), 0)
+    values.backward()
+    assert x.grad.item() == 1
+    with pytest.raises(IndexError):
+        find(x, 1)
 
 
 def test_max_and_min_without_a_dimension():

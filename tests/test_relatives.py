@@ -24,13 +24,13 @@ def check(name):
 # Second order through batch norm: its statistics kept as constants, which first order cannot see.
 
 def frozen_statistics(patch):
-    right = ops.batch_norm.share
+    right = ops.normalise.batch_norm.share
 
     def frozen(g, out, x, *args, kept=None, **options):
         statistics = [m.detach() if isinstance(m, Tensor) else m for m in kept or moments(x)]
         return right(g, out, x, *args, kept=statistics, **options)
 
-    patch.setattr(ops.batch_norm, "share", frozen)
+    patch.setattr(ops.normalise.batch_norm, "share", frozen)
     checks.run(["batch_norm"], cases=3, order=1, progress=False)
 
 

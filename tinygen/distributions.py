@@ -39,6 +39,8 @@ class Normal:
 
     def __init__(self, loc, scale):
         self.loc, self.scale = as_tensors(loc, scale)
+        xp = array_module(raw(self.loc))
+        self.batch_shape = xp.broadcast_shapes(self.loc.shape, self.scale.shape)
         if bool((raw(self.loc) != raw(self.loc)).any()):
             raise ValueError("Normal: loc has entries that are no numbers (nan)")
         if not bool((raw(self.scale) > 0).all()):
@@ -47,7 +49,7 @@ class Normal:
 
     def rsample(self, sample_shape=()):
         """loc + scale * noise with noise from N(0, 1); gradients flow to loc and scale."""
-        shape = tuple(sample_shape) + (self.loc + self.scale).shape
+        shape = tuple(sample_shape) + self.batch_shape
         noise = creation.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
         return self.loc + self.scale * noise
 
@@ -61,7 +63,7 @@ class Normal:
 
     def entropy(self):
         """log scale + (1 + log(2 pi)) / 2."""
-        return log(self.scale) + 0.5 * (1 + math.log(2 * math.pi)) + 0.0 * self.loc
+        return expand(log(self.scale) + 0.5 * (1 + math.log(2 * math.pi)), self.batch_shape)
 
 
 class Bernoulli:

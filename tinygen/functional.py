@@ -1,7 +1,8 @@
 """Floor 3: compositions of primitives. Names, arguments and defaults are `torch.nn.functional`'s.
 
-But the first argument is called `x`, except in the losses. Those take `reduction`, by its name:
-"mean" over all elements (the default, as in PyTorch), "sum", or "none".
+But the first argument is called `x`, or `indices` where it is integers, except in the losses. Those
+take `reduction`, by its name: "mean" over all elements (the default, as in PyTorch), "sum", or
+"none".
 """
 
 import math
@@ -9,9 +10,9 @@ from numbers import Integral
 
 from . import backend
 from .backend import array_module
-from .ops import (abs, batch_norm as normalise_batch, cat, chunk, conv, exp, expand, flatten,
-                  getitem, leaky_relu, linear, log, log_softmax, maximum, mean, pad as pad_all,
-                  relu, reshape, sigmoid, softmax, softplus, sqrt, sum, tanh, unsqueeze)
+from .ops import (abs, cat, chunk, conv, exp, expand, flatten, getitem, leaky_relu, linear, log,
+                  log_softmax, maximum, mean, normalise, relu, reshape, shapes, sigmoid, softmax,
+                  softplus, sqrt, sum, tanh, unsqueeze, where)
 from .creation import full_like
 from .tensor import Tensor, raw
 
@@ -106,7 +107,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
 
 def pad_images(x, padding, value):
     (ph, pw) = padding
-    return pad_all(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), value) if ph or pw else x
+    return shapes.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), value) if ph or pw else x
 
 
 def check_pool(name, x, kernel, stride, padding):
@@ -134,15 +135,10 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
     kernel, padding = pair(kernel_size), pair(padding)
     stride = kernel if stride is None else pair(stride)
     check_pool("max_pool2d", x, kernel, stride, padding)
-    xp, (n, c) = array_module(raw(x)), x.shape[:2]
-    seen = shifts(pad_images(raw(x), padding, -math.inf), kernel, stride)
-    best, at = seen[0], xp.zeros(seen[0].shape, backend.int64)
-    for place in range(1, len(seen)):
-        at = xp.where((seen[place] > best) | (seen[place] != seen[place]), place, at)
-        best = xp.maximum(best, seen[place])
-    i = xp.maximum(xp.arange(best.shape[2])[:, None] * stride[0] - padding[0] + at // kernel[1], 0)
-    j = xp.maximum(xp.arange(best.shape[3]) * stride[1] - padding[1] + at % kernel[1], 0)
-    return getitem(x, (xp.arange(n).reshape(-1, 1, 1, 1), xp.arange(c).reshape(-1, 1, 1), i, j))
+    best, *others = shifts(pad_images(x, padding, -math.inf), kernel, stride)
+    for other in others:
+        best = where((other > best) | (other != other), other, best)      # a nan stays
+    return best
 
 
 def avg_pool2d(x, kernel_size, stride=None, padding=0):
@@ -170,7 +166,7 @@ def pad(x, pad, mode="constant", value=0.0):
                          "pass an even number of widths of 0 or more, at most two a dimension, "
                          "and mode='constant'")
     widths = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
-    return pad_all(x, ((0, 0),) * (x.ndim - len(widths)) + tuple(reversed(widths)), value)
+    return shapes.pad(x, ((0, 0),) * (x.ndim - len(widths)) + tuple(reversed(widths)), value)
 
 
 def check_probability(name, p):
@@ -188,29 +184,28 @@ def dropout(x, p=0.5, training=True):
     return x * backend.to_device(keep, backend.device_of(raw(x)))
 
 
-def integers(name, indices):
-    """The array behind `indices`, which must be of integers: truth values would choose rows."""
-    if raw(indices).dtype.kind not in "iu":
-        raise TypeError(f"{name}: the indices are {raw(indices).dtype}; pass integers")
-    return raw(indices)
+def integers(name, indices, n, what):
+    """The array behind `indices`, which must be integers from 0 to n - 1: numbers of `what`."""
+    found = raw(indices)
+    if found.dtype.kind not in "iu":                # truth values would choose rows
+        raise TypeError(f"{name}: the indices are {found.dtype}; pass integers")
+    if found.size and not 0 <= int(found.min()) <= int(found.max()) < n:
+        raise IndexError(f"{name}: the indices go from {found.min()} to {found.max()}, "
+                         f"but there are {n} {what}")
+    return found
 
 
 def embedding(indices, weight):
     """The rows of `weight` (number, dim) that the integers `indices` (...) name, to (..., dim)."""
-    rows = integers("embedding", indices).flatten()
-    if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < weight.shape[0]:
-        raise IndexError(f"embedding: the indices go from {rows.min()} to {rows.max()}, "
-                         f"but there are {weight.shape[0]} rows")
+    rows = integers("embedding", indices, weight.shape[0], "rows").flatten()
     return reshape(getitem(weight, rows), indices.shape + weight.shape[1:])
 
 
 def one_hot(indices, num_classes):
     """A 1 at the place that each integer names, and 0 elsewhere: (...) to (..., num_classes)."""
-    xp, classes = array_module(raw(indices)), integers("one_hot", indices)
-    if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
-        raise ValueError(f"one_hot: the classes go from {classes.min()} to {classes.max()}, "
-                         f"but num_classes is {num_classes}")
-    return Tensor((raw(indices)[..., None] == xp.arange(num_classes)).astype(backend.int64))
+    classes = integers("one_hot", indices, num_classes, "classes")
+    all_of_them = array_module(classes).arange(num_classes)
+    return Tensor((classes[..., None] == all_of_them).astype(backend.int64))
 
 
 def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1,
@@ -238,7 +233,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
             if isinstance(moment, Tensor):
                 moment.changed()
         running = None if running_mean is None else (raw(running_mean), raw(running_var))
-        return normalise_batch(x, weight, bias, running, momentum, eps)
+        return normalise.batch_norm(x, weight, bias, running, momentum, eps)
     shape = (1, -1) + (1,) * (x.ndim - 2)
     scale = weight / sqrt(running_var + eps)
     return x * reshape(scale, shape) + reshape(bias - running_mean * scale, shape)
@@ -246,15 +241,14 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
 
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Each example at mean 0, variance 1 over its last dimensions (Ba et al. 2016, eq. 4)."""
-    normalized_shape = backend.sizes((normalized_shape,))        # a size alone is the last one
-    if tuple(x.shape[-len(normalized_shape):]) != tuple(normalized_shape):
+    last = backend.sizes((normalized_shape,))        # a size alone is the last one
+    if x.shape[-len(last):] != last:
         raise ValueError(f"layer_norm: x has shape {x.shape}, "
-                         f"but its last dimensions must be {normalized_shape}")
+                         f"but its last dimensions must be {last}")
     for name, what in (("weight", weight), ("bias", bias)):
-        if what is not None and what.shape != tuple(normalized_shape):
-            raise ValueError(f"layer_norm: {name} has shape {what.shape}, "
-                             f"expected {tuple(normalized_shape)}")
-    dims = tuple(range(-len(normalized_shape), 0))
+        if what is not None and what.shape != last:
+            raise ValueError(f"layer_norm: {name} has shape {what.shape}, expected {last}")
+    dims = tuple(range(-len(last), 0))
     centred = x - mean(x, dims, True)
     out = centred / sqrt(mean(centred * centred, dims, True) + eps)
     out = out if weight is None else out * weight
@@ -307,13 +301,10 @@ def l1_loss(input, target, *, reduction="mean"):
 
 def nll_loss(input, target, *, reduction="mean"):
     """-x[target]: x (N, C) are log-probabilities, target (N,) the integers of the right classes."""
-    classes = raw(target)
-    if input.ndim != 2 or classes.shape != input.shape[:1] or classes.dtype.kind not in "iu":
+    if input.ndim != 2 or target.shape != input.shape[:1]:
         raise ValueError("nll_loss: expected input (N, C) and integer target (N,), "
-                         f"got shapes {input.shape} and {classes.shape} ({classes.dtype})")
-    if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) < input.shape[1]:
-        raise ValueError(f"nll_loss: the classes go from {classes.min()} to {classes.max()}, "
-                         f"but input has {input.shape[1]} columns")
+                         f"got shapes {input.shape} and {target.shape}")
+    classes = integers("nll_loss", target, input.shape[1], "classes")
     return reduce(-getitem(input, (array_module(classes).arange(len(classes)), target)), reduction)
 
 

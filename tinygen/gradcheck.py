@@ -25,7 +25,7 @@ def numerical_jacobian(func, inputs, i, eps):
             moved = x.data.copy(order="K")
             moved[place] += step
             replaced = [*inputs[:i], Tensor(moved, x.requires_grad), *inputs[i + 1:]]
-            ends.append(outputs_of(func, replaced))         # recorded: func may call grad itself
+            ends.append(outputs_of(func, replaced))
         slopes = [(up.data - down.data) / (2 * eps) for up, down in zip(*ends)]
         rows.append(np.concatenate([to_device(slope, "cpu").reshape(-1) for slope in slopes]))
     return np.stack(rows) if rows else None
@@ -48,10 +48,19 @@ def analytical_jacobians(func, inputs, wanted):
     return [np.stack(column, 1) if column else None for column in columns]
 
 
+def as_list(x):
+    return list(x) if isinstance(x, (tuple, list)) else [x]
+
+
+@enable_grad()
 def outputs_of(func, inputs):
-    outputs = func(*inputs)
-    outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
-    return [o for o in outputs if o.dtype.kind == "f"]
+    """The floating outputs, recorded also under no_grad(): func may call grad itself."""
+    return [o for o in as_list(func(*inputs)) if o.dtype.kind == "f"]
+
+
+def wanting(inputs):
+    """Which of `inputs` want a gradient, by their numbers."""
+    return [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
 
 
 def gradcheck(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
@@ -75,9 +84,8 @@ def largest_error(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3):
 
     It is None for an input that is not checked.
     """
-    inputs = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
-    worst = [None] * len(inputs)
-    wanted = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    inputs = as_list(inputs)
+    worst, wanted = [None] * len(inputs), wanting(inputs)
     if not wanted:
         raise ValueError("gradcheck: no input requires a gradient, so there is nothing to check; "
                          "call requires_grad_() on one")
@@ -88,12 +96,9 @@ def largest_error(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3):
         if inputs[i].dtype != np.float64:
             raise TypeError(f"gradcheck: input {i} is {inputs[i].dtype}; finite differences need "
                             "float64, so pass .double() tensors")
-    with enable_grad():
-        jacobians = analytical_jacobians(func, inputs, wanted)
-    for i, analytic in zip(wanted, jacobians):
+    for i, analytic in zip(wanted, analytical_jacobians(func, inputs, wanted)):
         x, worst[i] = inputs[i], 0.0
-        with enable_grad():
-            numeric = numerical_jacobian(func, inputs, i, eps)
+        numeric = numerical_jacobian(func, inputs, i, eps)
         if analytic is None or numeric is None:
             continue
         error = np.abs(analytic - numeric)
@@ -113,19 +118,19 @@ def largest_error(func, inputs, eps=1e-6, atol=1e-5, rtol=1e-3):
 
 def gradient_function(func, inputs, seed=0):
     """The gradient of `func` as a function of inputs and outgoing gradients, and where to start."""
-    inputs = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
+    inputs = as_list(inputs)
     rng = np.random.default_rng(seed)
     outputs = [o for o in outputs_of(func, inputs) if o.requires_grad]
     starts = [rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1, 1], o.shape) for o in outputs]
     grad_outputs = [Tensor(to_device(g, o.device), True) for g, o in zip(starts, outputs)]
-    wanted = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    wanted = wanting(inputs)
 
     def gradient(*args):
         xs, gs = args[:len(inputs)], args[len(inputs):]
-        with enable_grad():
-            outs = [o for o in outputs_of(func, xs) if o.requires_grad]
-            found = grad(outs, [xs[i] for i in wanted], gs, create_graph=True, allow_unused=True)
-        return [x * 0 if f is None else f for f, x in zip(found, [xs[i] for i in wanted])]
+        outs, sources = outputs_of(func, xs), [xs[i] for i in wanted]
+        found = grad([o for o in outs if o.requires_grad], sources, gs, create_graph=True,
+                     allow_unused=True)
+        return [x * 0 if f is None else f for f, x in zip(found, sources)]
 
     return gradient, [*inputs, *grad_outputs]
 

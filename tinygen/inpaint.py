@@ -51,7 +51,7 @@ def by_encoding(model, x, known, rounds=30, mean_of=10):
     guess, total, mean_of = known * x, 0, min(mean_of, rounds)
     for i in range(rounds):
         mu, log_var = model.encode(creation.tensor(guess))
-        z = mu + (0.5 * log_var).exp() * creation.randn(*mu.shape)
+        z = mu + (0.5 * log_var).exp() * creation.randn_like(mu)
         decoded = model.picture(model.decode(z)).numpy()
         guess = known * x + (1 - known) * decoded
         if i >= rounds - mean_of:

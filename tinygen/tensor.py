@@ -239,10 +239,7 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
                 raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this "
                                    "graph; pass retain_graph=True there to walk it twice")
             if [cell for cell in node.cells if cell[0] > node.serial]:
-                raise RuntimeError(
-                    f"{node.op.__name__}: {_changed(node)} was changed in place after it was used "
-                    "(by an optimiser step, load_state_dict or item assignment), so the gradient "
-                    "may be wrong; compute the result again before backward")
+                raise RuntimeError(_changed(node))
             args, out, options = node.args, node.out, node.options
             if create_graph:
                 out = Tensor(out, True, node, node.cells[-1])
@@ -278,10 +275,12 @@ def argument_name(op, i):
 
 
 def _changed(node):
-    """What was changed in place since `node` was recorded, by name and shape."""
+    """What to say of a change in place since `node` was recorded."""
     i = [cell[0] > node.serial for cell in node.cells].index(True)
     name = argument_name(node.op, i) if i < len(node.args) else "the result"
-    return f"{name} of shape {[*node.args, node.out][i].shape}"
+    return (f"{node.op.__name__}: {name} of shape {[*node.args, node.out][i].shape} was changed in "
+            "place after it was used (by an optimiser step, load_state_dict or item assignment), "
+            "so the gradient may be wrong; compute the result again before backward")
 
 
 def _first_gradient(output, g, create_graph):
@@ -318,15 +317,15 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     With `create_graph=True` the results can be differentiated again. An input that the outputs do
     not depend on is an error; with `allow_unused=True` its gradient is None.
     """
-    outputs, inputs = [list(x) if isinstance(x, (tuple, list)) else [x] for x in (outputs, inputs)]
-    if not isinstance(grad_outputs, (tuple, list)):
-        grad_outputs = [grad_outputs] + [None] * (len(outputs) - 1) * (grad_outputs is None)
-    if len(grad_outputs) != len(outputs):
-        raise ValueError(f"grad: got {len(outputs)} outputs and {len(grad_outputs)} grad_outputs; "
+    outputs, inputs, starts = [list(x) if isinstance(x, (tuple, list)) else [x]
+                               for x in (outputs, inputs, grad_outputs)]
+    starts = [None] * len(outputs) if grad_outputs is None else starts
+    if len(starts) != len(outputs):
+        raise ValueError(f"grad: got {len(outputs)} outputs and {len(starts)} grad_outputs; "
                          "pass one for each")
     if not all([t.requires_grad for t in inputs]):
         raise RuntimeError("grad: an input requires no gradient; call requires_grad_() on it first")
-    gradients = _walk(outputs, grad_outputs, inputs, retain_graph, create_graph)
+    gradients = _walk(outputs, starts, inputs, retain_graph, create_graph)
     results = [gradients.get(t.node or t) for t in inputs]
     if not create_graph:       # a rule may have handed on memory that it shares, or may not change
         results = [g.copy("K") if t.node and g is not None else g for t, g in zip(inputs, results)]

@@ -5,7 +5,7 @@ import collections
 from ..backend import array_module, is_array
 from ..tensor import Tensor, op, raw
 from .reductions import amax, amin
-from .shapes import dims_of, reshape
+from .shapes import dims_of, reshape, squeeze
 
 
 def repeats(index):
@@ -51,18 +51,16 @@ def fixed(index):
     return index.data.copy() if isinstance(index, Tensor) else index
 
 
-def along(indices, dim):
-    """The index that takes, at each place, the element of `dim` that `indices` (an array) names."""
-    xp = array_module(indices)
-    grid = [xp.arange(n).reshape((-1,) + (1,) * (indices.ndim - 1 - i))
-            for i, n in enumerate(indices.shape)]
-    grid[dim] = indices
-    return tuple(grid)
-
-
 def gather(x, dim, index):
-    """The elements of `x` along `dim` that the integers `index`, of as many dimensions, name."""
-    return getitem(x, along(raw(index).copy(), dims_of(x, dim)[0]))
+    """The elements of `x` along `dim` that the integers `index`, of as many dimensions, name.
+
+    out[i, j, k] = x[i, index[i, j, k], k] for dim = 1: every other dimension counts along.
+    """
+    xp = array_module(raw(index))
+    grid = [xp.arange(n).reshape((-1,) + (1,) * (index.ndim - 1 - i))
+            for i, n in enumerate(index.shape)]
+    grid[dims_of(x, dim)[0]] = index
+    return getitem(x, tuple(grid))
 
 
 Extreme = collections.namedtuple("Extreme", "values indices")
@@ -81,10 +79,11 @@ def argmin(x, dim=None, keepdim=False):
 def pick(x, dim, keepdim, find):
     if isinstance(dim, Tensor):
         raise TypeError(f"dim is a tensor; of two tensors, take {find.__name__[3:]}imum(x, y)")
-    at = find(x, dim, True) if x.ndim else Tensor(array_module(raw(x)).zeros((), "int64"))
-    values = gather(x, dim, at) if x.ndim else x
-    shape = tuple([n for i, n in enumerate(at.shape) if keepdim or i not in dims_of(x, dim)])
-    return Extreme(reshape(values, shape), reshape(at, shape))
+    if not x.ndim:
+        return pick(reshape(x, (1,)), dim, False, find)
+    at = find(x, dim, True)
+    found = gather(x, dim, at), at
+    return Extreme(*(found if keepdim else [squeeze(part, dim) for part in found]))
 
 
 def max(x, dim=None, keepdim=False):

@@ -24,7 +24,7 @@ def numpy(self):
     What is written into it, or into `data`, goes unnoticed: a backward may then be wrong.
     """
     if self.requires_grad:
-        raise RuntimeError("this tensor is part of a graph; call detach() before numpy()")
+        raise RuntimeError("numpy: this tensor wants a gradient; call detach() before numpy()")
     return backend.to_device(self.data, "cpu")
 
 
@@ -126,7 +126,6 @@ Tensor.__float__ = lambda self: float(self.item())
 Tensor.__format__ = lambda self, spec: format(self.item() if spec else str(self), spec)
 Tensor.__int__ = lambda self: int(self.item())
 Tensor.__index__ = lambda self: operator.index(self.item())
-Tensor.__hash__ = object.__hash__
 
 Tensor.matmul, Tensor.clone = matrix.matmul, shapes.copy
 Tensor.argmax, Tensor.argmin, Tensor.gather = indexing.argmax, indexing.argmin, indexing.gather
@@ -142,5 +141,5 @@ Tensor.detach, Tensor.numpy, Tensor.to, Tensor.requires_grad_ = detach, numpy, t
 Tensor.item, Tensor.tolist = (lambda self: self.data.item()), (lambda self: self.data.tolist())
 Tensor.numel, Tensor.dim = (lambda self: self.data.size), (lambda self: self.data.ndim)
 Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
-Tensor.float, Tensor.double = [lambda self, dtype=dtype: to(self, dtype)
-                               for dtype in (backend.float32, backend.float64)]
+Tensor.float = lambda self: to(self, backend.float32)
+Tensor.double = lambda self: to(self, backend.float64)

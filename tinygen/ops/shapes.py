@@ -8,7 +8,7 @@ import builtins
 import math
 
 from .. import backend
-from ..backend import array_module, is_array
+from ..backend import array_module
 from ..tensor import op, raw
 
 
@@ -209,7 +209,4 @@ def mask(condition, like):
 
     A constant: where a condition flips, no derivative exists, and everywhere else it is zero.
     """
-    condition = raw(condition)
-    if is_array(condition):
-        return condition.astype(like.dtype)
-    return array_module(raw(like)).asarray(condition, like.dtype)
+    return array_module(raw(like)).asarray(raw(condition), like.dtype)
