@@ -149,15 +149,15 @@ CHOSEN = {"ring": list(VARIANTS)[:4] if FAST else list(VARIANTS),
           "grid": ["plain"] if FAST else [name for name in VARIANTS if name != "momentum 0"]}
 results = {}
 print(f"A trend after {STEPS:,} steps, {GAMES} seeds: mean and standard error")
-print("data  variant             modes    high quality     reverse KL   collapsed")
+print("data  variant              modes     high quality      reverse KL   collapsed")
 for data in DATA:
     for name in CHOSEN[data]:
         model = play(data, **VARIANTS[name])
         samples, found = judge(model, data)
         results[data, name] = model, samples, found
         (m, q, kl), (dm, dq, dkl) = found.mean(axis=0), found.std(axis=0, ddof=1) / GAMES ** 0.5
-        print(f"{data}  {name:12} {m:6.1f} ±{dm:4.1f} {100 * q:7.1f} ±{100 * dq:4.1f} %"
-              f" {kl:8.2f} ±{dkl:5.2f} {(found[:, 2] > 0.5).sum():6} of {GAMES}")
+        print(f"{data}  {name:12} {m:6.1f} +-{dm:4.1f} {100 * q:7.1f} +-{100 * dq:4.1f} %"
+              f" {kl:8.2f} +-{dkl:5.2f} {(found[:, 2] > 0.5).sum():6} of {GAMES}")
 
 # %% [markdown]
 # A game counts as *collapsed* here if its KL is above 0.5. That is as uneven as samples spread over

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-API = json.loads((Path(__file__).parent / "cupy_api.json").read_text())
+API = json.loads((Path(__file__).parent / "cupy_api.json").read_text("utf-8"))
 AT = {"add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor"}
 CREATES = {"array", "asarray", "asanyarray"}       # what may take a NumPy array: it moves it here
 
@@ -258,7 +258,7 @@ def confirm():
     from test_cuda import SOURCES, used
 
     names = sorted({name for module, path in SOURCES.items()
-                    for name in used(path.read_text())})
+                    for name in used(path.read_text("utf-8"))})
     missing = []
     for part, name in names:
         owner = real

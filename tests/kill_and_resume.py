@@ -114,7 +114,7 @@ def campaign(model, folder, kills, writes, seed=0, architecture="conv", tell=lam
             here, done, in_writes = here + killed, done + killed, in_writes + (left is not None)
             if killed:
                 history = run / "history.csv"
-                epochs = len(history.read_text().splitlines()) - 1 if history.exists() else 0
+                epochs = len(history.read_text("utf-8").splitlines()) - 1 if history.exists() else 0
                 tell(f"{model}: kill {done}, of run {runs}, after {epochs} epochs"
                      + (f", in a write of the checkpoint, at byte {left[1]:,}" if left else ""))
         assert results(run) == expected, f"{run} differs from {folder / 'whole'}"

@@ -392,7 +392,7 @@ def run(scale=1.0, seed=0, bombs=True):
 
 def limit_memory(more=GIB):
     """From now on this process gets at most `more` bytes beyond what it has."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text("utf-8").split()[0])
     limit = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 

@@ -121,7 +121,7 @@ def verdicts(wanted=()):
     primitives = {primitive.__name__: primitive for primitive in OPS}
     for path in sorted(FOLDER.glob("*.py")):
         module = importlib.import_module(f"tinygen.ops.{path.stem}".removesuffix(".__init__"))
-        for function in ast.parse(path.read_text()).body:
+        for function in ast.parse(path.read_text("utf-8")).body:
             if not isinstance(function, ast.FunctionDef) or wanted and function.name not in wanted:
                 continue
             for rule, i in rules_of(function):

@@ -305,7 +305,8 @@ def sources():
     package = Path(tg.__file__).parent
     for path in sorted(package.rglob("*.py")):
         parts = ["tinygen", *path.relative_to(package).with_suffix("").parts]
-        yield ".".join(part for part in parts if part != "__init__"), ast.parse(path.read_text())
+        name = ".".join(part for part in parts if part != "__init__")
+        yield name, ast.parse(path.read_text("utf-8"))
 
 
 def test_rules_are_made_of_operators_and_our_own_functions():

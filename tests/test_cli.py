@@ -118,7 +118,7 @@ def test_training_on_images(here, command, model, options):
     assert os.listdir() == ["run"]
     assert [row["step"] for row in rows("run/history.csv")] == ["2", "4"]
     assert picture_size("run/samples/epoch_002.png") == (3 * (8 * 29 - 1),) * 2
-    config = json.loads(pathlib.Path("run/config.json").read_text())
+    config = json.loads(pathlib.Path("run/config.json").read_text("utf-8"))
     assert (config["model"], config["epochs"], config["batch_size"], config["seed"]) == (
         model, 2, 16, 5)
     assert (config["train_size"], config["test_size"]) == (TRAIN, TEST)
@@ -136,7 +136,7 @@ def test_training_on_points(here, command, model, data):
     assert status == 0 and f"runs/{model}-{data}" in said
     run = here / "runs" / f"{model}-{data}"
     assert len(rows(run / "history.csv")) == 1 and (run / "samples/epoch_001.png").exists()
-    assert json.loads((run / "config.json").read_text())["data"] == data
+    assert json.loads((run / "config.json").read_text("utf-8"))["data"] == data
     assert command("sample", run, "-n", 20)[0] == 0 and (run / "sample.png").exists()
 
 
@@ -160,13 +160,13 @@ def test_the_data_in_the_current_folder_give_the_run_its_name(here, command, mon
 def test_the_config_holds_the_command_that_was_given(here, command):
     words = ["train", "vae", "--data", "ring", "--epochs", "1", "--out", "run"]
     command(*words)
-    assert json.loads(pathlib.Path("run/config.json").read_text())["command"] == words
+    assert json.loads(pathlib.Path("run/config.json").read_text("utf-8"))["command"] == words
 
 
 def test_quick_takes_few_examples(here, command, monkeypatch):
     monkeypatch.setattr(cli, "QUICK", 12)
     assert command("train", "vae", "--data", "../tiny", "--quick", "--out", "run")[0] == 0
-    config = json.loads(pathlib.Path("run/config.json").read_text())
+    config = json.loads(pathlib.Path("run/config.json").read_text("utf-8"))
     assert (config["train_size"], config["test_size"], config["epochs"]) == (12, 2, 1)
 
 
@@ -188,7 +188,7 @@ def test_resume_ends_as_if_there_had_been_no_pause(here, command, monkeypatch, m
 
 def test_resume_keeps_what_was_configured(copy, command):
     run = copy("vae")
-    before, found = json.loads((run / "config.json").read_text()), contents(run)
+    before, found = json.loads((run / "config.json").read_text("utf-8")), contents(run)
     for option, value in ("--lr", 5), ("--seed", 9), ("--latent-dim", 3), ("--data", "ring"):
         assert one_sentence(command("train", "vae", "--resume", run, option, value),
                             f"{option} is {value}", "was started with", f"leave {option} out")
@@ -197,9 +197,9 @@ def test_resume_keeps_what_was_configured(copy, command):
     assert contents(run) == found
     assert command("train", "vae", "--resume", run, "--epochs", 2, "--lr", before["lr"],
                    "--data", before["data"])[0] == 0
-    assert json.loads((run / "config.json").read_text())["epochs"] == 2
+    assert json.loads((run / "config.json").read_text("utf-8"))["epochs"] == 2
     assert len(rows(run / "history.csv")) == 2
-    after = json.loads((run / "config.json").read_text())
+    after = json.loads((run / "config.json").read_text("utf-8"))
     assert {**after, "epochs": 0} == {**before, "epochs": 0}
     assert "has had its 2 epochs" in command("train", "vae", "--resume", run)[1]
 
@@ -225,11 +225,11 @@ def test_what_was_done_stands_in_the_checkpoint(copy, command):
     run = copy("vae")
     (run / "timing.csv").write_text("epoch,seconds\n" + "".join(f"{i},1.0\n" for i in range(1, 6)))
     assert command("train", "vae", "--resume", run, "--epochs", 2)[0] == 0
-    assert json.loads((run / "config.json").read_text())["epochs"] == len(
+    assert json.loads((run / "config.json").read_text("utf-8"))["epochs"] == len(
         rows(run / "history.csv")) == 2
     (run / "timing.csv").unlink()
     assert "has had its 2 epochs" in command("train", "vae", "--resume", run, "--epochs", 1)[1]
-    assert json.loads((run / "config.json").read_text())["epochs"] == 2
+    assert json.loads((run / "config.json").read_text("utf-8"))["epochs"] == 2
 
 
 @pytest.mark.parametrize("words", [["sample"], ["reconstruct"], ["inpaint"]], ids=" ".join)
@@ -245,7 +245,7 @@ def test_a_picture_is_no_other_file(copy, command, words, name):
                          ids=lambda words: words[0])
 def test_other_data_by_the_same_name_are_told(copy, command, words):
     run = copy("vae")
-    config = json.loads((run / "config.json").read_text())
+    config = json.loads((run / "config.json").read_text("utf-8"))
     (run / "config.json").write_text(json.dumps({**config, "data_sha256": "abc"}))
     assert one_sentence(command(words[0], run, *words[1:]), "is not what", "SHA-256", "abc")
 
@@ -353,7 +353,7 @@ def test_ctrl_c_tells_up_to_where_all_is_kept(here, command, monkeypatch):
 def test_resume_with_other_data_is_refused(copy, command):
     """The folder has kept its name and its number of images, and one pixel has changed."""
     run = copy("vae")
-    config = json.loads((run / "config.json").read_text())
+    config = json.loads((run / "config.json").read_text("utf-8"))
     folder = tiny_folder(pathlib.Path("data"))
     config["data"] = str(folder)
     (run / "config.json").write_text(json.dumps(config))
@@ -369,7 +369,7 @@ def test_resume_with_other_data_is_refused(copy, command):
 def test_resume_elsewhere_says_that_digits_may_differ(copy, command):
     run = copy("vae")
     assert "differ" not in command("train", "vae", "--resume", run)[1]
-    config = json.loads((run / "config.json").read_text())
+    config = json.loads((run / "config.json").read_text("utf-8"))
     (run / "config.json").write_text(json.dumps({**config, "threads": 77}))
     status, said, _ = command("train", "vae", "--resume", run)
     assert status == 0 and "was started with threads 77, and this is " in said
@@ -447,7 +447,7 @@ def test_evaluate(copy, command, name, first):
 
 def test_moons_have_no_modes_to_count(copy, command):
     run = copy("ring-vae")
-    config = json.loads((run / "config.json").read_text())
+    config = json.loads((run / "config.json").read_text("utf-8"))
     (run / "config.json").write_text(json.dumps({**config, "data": "moons"}))
     assert one_sentence(command("evaluate", run), "no modes to count")
 
@@ -470,7 +470,7 @@ def test_compare_leaves_a_report(here, command):
     assert f"{TRAIN} training images" in page and "Quick run" not in page
     for model in ("vae", "gan"):
         assert len(rows(f"both/{model}/history.csv")) == 1
-        assert json.loads((here / "both" / model / "config.json").read_text())[
+        assert json.loads((here / "both" / model / "config.json").read_text("utf-8"))[
             "architecture"] == "conv"
         assert command("sample", f"both/{model}", "-n", "2")[0] == 0
     before = contents("both")
@@ -633,7 +633,7 @@ def test_an_out_that_is_a_file(here, command):
     for out in ("file", "file/below"):
         assert one_sentence(command("train", "vae", "--data", "ring", "--out", out),
                             "cannot be made")
-    assert contents(here).keys() == {"file"} and pathlib.Path("file").read_text() == "text"
+    assert contents(here).keys() == {"file"} and pathlib.Path("file").read_text("utf-8") == "text"
 
 
 def test_resume_of_another_model(copy, command):
@@ -657,7 +657,7 @@ def test_a_damaged_run(copy, command, file, words):
 
 def test_a_run_whose_data_is_gone(copy, command):
     run = copy("vae")
-    config = json.loads((run / "config.json").read_text())
+    config = json.loads((run / "config.json").read_text("utf-8"))
     (run / "config.json").write_text(json.dumps({**config, "data": "/gone"}))
     assert one_sentence(command("reconstruct", run), "/gone")
     assert one_sentence(command("train", "vae", "--resume", run, "--epochs", "2"), "/gone")
@@ -738,7 +738,7 @@ def test_the_module_is_the_command(here):
     assert done.returncode == 0, done.stderr
     first, last = done.stdout.splitlines()
     assert first.startswith("epoch 1: train_loss ") and last.startswith("The run is in run: ")
-    config = json.loads(pathlib.Path("run/config.json").read_text())
+    config = json.loads(pathlib.Path("run/config.json").read_text("utf-8"))
     assert config["command"] == ["train", "vae", "--data", "../tiny", "--epochs", "1",
                                  "--out", "run"]
     before = contents("run")
@@ -790,10 +790,32 @@ def test_fewer_epochs_than_a_run_has_had_change_nothing(copy, command):
     run = copy("vae")
     command("train", "vae", "--resume", run, "--epochs", "2")
     command("train", "vae", "--resume", run, "--epochs", "1")
-    assert json.loads((run / "config.json").read_text())["epochs"] == 2
+    assert json.loads((run / "config.json").read_text("utf-8"))["epochs"] == 2
     assert len(rows(run / "history.csv")) == 2
 
 
 def test_what_to_type_next_is_quoted(here, command):
     _, said, _ = command("train", "vae", "--data", "ring", "--epochs", "1", "--out", "my run")
     assert said.rstrip().endswith("tinygen sample 'my run'")
+
+
+def test_windows_knows_double_quotes_alone(monkeypatch):
+    monkeypatch.setattr(train.os, "name", "nt")
+    said = [train.quote(path) for path in (r"runs\vae", r"my runs\vae")]
+    monkeypatch.undo()
+    assert said == [r"runs\vae", r'"my runs\vae"']
+
+
+def test_the_backend_of_a_notebook_is_not_asked_for(here):
+    """A notebook hands its children a backend for matplotlib that our environment need not have."""
+    ran = subprocess.run([sys.executable, "-m", "tinygen", "train", "vae", "--data", "ring",
+                          "--epochs", "1"], capture_output=True, text=True, cwd=here,
+                         env={**os.environ, "MPLBACKEND": "module://no.such.backend",
+                              "PYTHONPATH": str(ROOT)})
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_without_a_standard_output_a_training_ends_well(here, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.main(["train", "vae", "--data", "ring", "--epochs", "1", "--out", "run"]) == 0
+    assert len(rows(pathlib.Path("run/history.csv"))) == 1

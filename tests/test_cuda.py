@@ -422,7 +422,7 @@ SOURCES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffi
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_the_source_calls_only_what_cupy_has(module):
-    assert list(findings(SOURCES[module].read_text(), module)) == []
+    assert list(findings(SOURCES[module].read_text("utf-8"), module)) == []
 
 
 PLANTED_IN_SOURCE = {
@@ -434,7 +434,7 @@ PLANTED_IN_SOURCE = {
 
 @pytest.mark.parametrize("plant", PLANTED_IN_SOURCE)
 def test_a_planted_fault_is_found_in_the_source(plant):
-    source, (right, wrong) = SOURCES["ops.elementwise"].read_text(), PLANTED_IN_SOURCE[plant]
+    source, (right, wrong) = SOURCES["ops.elementwise"].read_text("utf-8"), PLANTED_IN_SOURCE[plant]
     assert right in source
     assert len(list(findings(source.replace(right, wrong), "ops.elementwise"))) == 1
 
@@ -465,7 +465,7 @@ def test_a_planted_fault_is_found_on_the_double(device, plant, tmp_path):
     module, right, wrong, name = PLANTED[plant]
     shutil.copytree(PACKAGE, tmp_path / "tinygen", ignore=shutil.ignore_patterns("__pycache__"))
     path = tmp_path / "tinygen" / SOURCES[module].relative_to(PACKAGE)
-    source = path.read_text()
+    source = path.read_text("utf-8")
     assert right in source
     command = [sys.executable, "-c",
                "import sys; sys.path[:0] = sys.argv[1:3]\n"

@@ -55,7 +55,7 @@ def refuses(name, call, *args):
 @pytest.mark.parametrize("name", MD5)
 def test_bundled_files_are_the_official_ones(name):
     assert hashlib.md5(gzip.decompress((DATA / f"{name}.gz").read_bytes())).hexdigest() == MD5[name]
-    assert MD5[name] in (DATA / "README.md").read_text()
+    assert MD5[name] in (DATA / "README.md").read_text("utf-8")
 
 
 def test_mnist():

@@ -30,7 +30,7 @@ READING_ORDER = {
 THIRD_PARTY = {"numpy", "cupy", "matplotlib", "PIL", "tqdm"}
 
 TOP_LEVEL = {"README.md", "setup.cfg", "tinygen", "lessons", "tests", "data",
-             "LICENSE", "pyproject.toml", ".gitignore", "ruff.toml", ".ci"}
+             "LICENSE", "pyproject.toml", ".gitattributes", ".gitignore", "ruff.toml", ".ci"}
 
 
 def module_name(path):
@@ -51,7 +51,7 @@ def imports(module):
     """What `module` imports, inside functions too, as pairs (place, module that it comes from)."""
     path = FILES[module]
     package = (module if path.name == "__init__.py" else module.rpartition(".")[0]).split(".")
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
         place = f"{path.relative_to(ROOT)}:{node.lineno}"
@@ -94,7 +94,7 @@ def test_files_import_from_lower_floors_only():
 
 def test_files_say_what_they_are_and_on_which_floor():
     for module in MODULES:
-        text = ast.get_docstring(ast.parse(FILES[module].read_text()))
+        text = ast.get_docstring(ast.parse(FILES[module].read_text("utf-8")))
         assert text, f"{module} has no docstring"
         if text.startswith("Floor "):
             assert text.startswith(f"Floor {FLOOR.get(unit(module))}: "), f"{module}: {text[:8]}"
@@ -155,7 +155,7 @@ def test_code_lines():
 
 
 def test_sizes():
-    sources = {module: path.read_text() for module, path in FILES.items()}
+    sources = {module: path.read_text("utf-8") for module, path in FILES.items()}
     code = {module: code_lines(source) for module, source in sources.items()}
     engine = sum(code[module] for module in MODULES if FLOOR.get(unit(module), 9) <= 2)
     print(f"lines of code: tensor.py {code['tinygen.tensor']} (limit 250), "
@@ -170,7 +170,7 @@ def test_sizes():
 # What lies where
 
 def test_the_package_is_python_alone():
-    files = [path for path in (ROOT / "tinygen").rglob("*") if path.is_file()]
+    files = [path for path in (ROOT / "tinygen").rglob("[!.]*") if path.is_file()]
     assert {path.suffix for path in files if path.parent.name != "__pycache__"} == {".py"}
 
 

@@ -47,7 +47,7 @@ def outcomes(tmp_path_factory):
     """
     @functools.cache
     def run_both(path):
-        lines = path.read_text().split("\n")
+        lines = path.read_text("utf-8").split("\n")
         places = [i for i, line in enumerate(lines) if BREAK in line]
         assert len(places) == 1, "one line shows how to break the lesson"
         line = lines[places[0]]
@@ -82,7 +82,7 @@ def test_the_planted_break_makes_the_self_check_fail(lesson, outcomes):
 
 @every_lesson
 def test_a_lesson_has_the_form_of_a_lesson(lesson):
-    text = lesson.path.read_text()
+    text = lesson.path.read_text("utf-8")
     cells = re.split(r"^# %%(.*)\n", text, flags=re.MULTILINE)
     assert cells[:2] == ["", " [markdown]"], "it begins with a Markdown cell"
     assert list(lesson.fields) == FIELDS
@@ -99,7 +99,7 @@ def test_a_lesson_has_the_form_of_a_lesson(lesson):
 
 
 def test_the_map_has_every_lesson():
-    text = (FOLDER / "README.md").read_text()
+    text = (FOLDER / "README.md").read_text("utf-8")
     for lesson in LESSONS:
         for part in (f"({lesson.path.name})", lesson.title, lesson.fields["Question"],
                      lesson.fields["Read beside"], f"(pictures/{lesson.number}.png)"):
@@ -129,7 +129,7 @@ def test_the_answer_passes(name):
 @every_exercise
 def test_every_stub_fails_and_is_named(name, tmp_path):
     exercise = FOLDER / "exercises" / f"{name}.py"
-    stubs = [node.name for node in ast.parse(exercise.read_text()).body
+    stubs = [node.name for node in ast.parse(exercise.read_text("utf-8")).body
              if isinstance(node, ast.FunctionDef)
              and "raise NotImplementedError" in ast.unparse(node)]
     assert stubs
@@ -147,7 +147,7 @@ def test_every_stub_fails_and_is_named(name, tmp_path):
 def test_wrong_answers_get_the_right_hint(name):
     wrong = runpy.run_path(str(ROOT / "tests" / "wrong_answers" / f"{name}.py"))["WRONG"]
     exercise = FOLDER / "exercises" / f"{name}.py"
-    asked = [node.name for node in ast.parse(exercise.read_text()).body
+    asked = [node.name for node in ast.parse(exercise.read_text("utf-8")).body
              if isinstance(node, ast.FunctionDef)
              and "raise NotImplementedError" in ast.unparse(node)]
     for function in asked:
@@ -221,7 +221,7 @@ def test_a_lesson_that_does_not_exist():
 def test_run_says_which_form(monkeypatch, tmp_path, capsys, fast):
     monkeypatch.setattr(lessons, "FOLDERS", [tmp_path])
     monkeypatch.setenv("TINYGEN_FAST", "")
-    header = LESSONS[0].path.read_text().split("\n# %%\n")[0]
+    header = LESSONS[0].path.read_text("utf-8").split("\n# %%\n")[0]
     (tmp_path / "01_tiny.py").write_text(
         header + "\n# %%\nimport os\nprint(os.environ['TINYGEN_FAST'], __name__)\n")
     lessons.run("1", fast)

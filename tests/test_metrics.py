@@ -175,7 +175,7 @@ def test_draw_makes_as_many_as_asked_in_the_range_of_the_data():
 
 def test_the_classifier_is_the_network_of_lesson_05():
     def layers(path):
-        return [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text()))
+        return [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text("utf-8")))
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "nn.Sequential"]
 
     lesson, = (ROOT / "lessons").glob("05_*.py")

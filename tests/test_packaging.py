@@ -19,7 +19,7 @@ import pytest
 import tinygen
 
 ROOT = Path(__file__).parent.parent
-DATA = sorted(path for path in (ROOT / "data").iterdir() if path.is_file())
+DATA = sorted(path for path in (ROOT / "data").glob("[!.]*") if path.is_file())
 SOURCES = sorted((ROOT / "tinygen").rglob("*.py"))
 INSTALLED = ({str(path.relative_to(ROOT)) for path in SOURCES}
              | {f"tinygen/data/{path.name}" for path in DATA})
@@ -40,7 +40,8 @@ def unpack(archive, out):
     if archive.suffix == ".whl":
         zipfile.ZipFile(archive).extractall(out)
     else:
-        tarfile.open(archive).extractall(out, filter="data")
+        safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}       # Python 3.11.4
+        tarfile.open(archive).extractall(out, **safe)
     return out
 
 
@@ -88,11 +89,12 @@ def test_wheel_holds_the_package_and_the_data(wheel, installed):
 
 def test_metadata(installed):
     info, = installed.glob("*.dist-info")
-    assert "tinygen = tinygen.cli:main" in (info / "entry_points.txt").read_text().splitlines()
-    metadata = email.message_from_string((info / "METADATA").read_text())
+    commands = (info / "entry_points.txt").read_text("utf-8").splitlines()
+    assert "tinygen = tinygen.cli:main" in commands
+    metadata = email.message_from_string((info / "METADATA").read_text("utf-8"))
     assert metadata["Version"] == tinygen.__version__
     assert "MIT" in (metadata["License-Expression"], metadata["License"])
-    assert metadata.get_payload().strip() == (ROOT / "README.md").read_text().strip()
+    assert metadata.get_payload().strip() == (ROOT / "README.md").read_text("utf-8").strip()
     needs = [need.split(">") for need in metadata.get_all("Requires-Dist") if "extra" not in need]
     assert {name.strip() for name, _ in needs} == {"numpy", "matplotlib", "pillow", "tqdm"}
 

@@ -52,7 +52,7 @@ def go(kind, out, epochs=2, data=None, change=lambda training: None, progress=Fa
 def result(out):
     """What must not depend on when and how often a run was interrupted: {file: its contents}."""
     paths = [out / "history.csv", out / "checkpoint.npz", *sorted((out / "samples").iterdir())]
-    return {path.name: path.read_text() if path.suffix == ".csv" else
+    return {path.name: path.read_text("utf-8") if path.suffix == ".csv" else
             hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
@@ -88,7 +88,7 @@ def test_the_folder_of_a_run(tmp_path, kind):
 def test_what_the_config_says(tmp_path):
     config = config_of("gan", dataset("gan"))
     train.start_run(tmp_path / "a" / "b", config)
-    found = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
+    found = json.loads((tmp_path / "a" / "b" / "config.json").read_text("utf-8"))
     assert {name: found[name] for name in config} == config and found["seed"] == 3
     assert found["versions"]["numpy"] == np.__version__ and found["machine"]
     assert set(found["versions"]) == {"tinygen", "python", "numpy", "blas"}
@@ -434,7 +434,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match="file.* cannot be made .*; choose another --out"):
             train.start_run(out, {})
-    assert (tmp_path / "file").read_text() == "text"
+    assert (tmp_path / "file").read_text("utf-8") == "text"
 
 
 def test_convolutions_are_for_images_of_one_size():
@@ -477,7 +477,7 @@ CONFIGS = {
 @pytest.mark.parametrize("damage", CONFIGS)
 def test_a_broken_config(run, damage):
     path = run / "config.json"
-    broken = CONFIGS[damage](path.read_text())
+    broken = CONFIGS[damage](path.read_text("utf-8"))
     path.write_bytes(broken if isinstance(broken, bytes) else broken.encode())
     with pytest.raises(InputError) as caught:
         train.load_run(run)
@@ -491,7 +491,7 @@ def test_a_broken_config(run, damage):
     "quick": [0, "no"], "likelihood": ["poisson", None]}.items())
 def test_a_config_that_no_run_has(run, name, values):
     path = run / "config.json"
-    config = json.loads(path.read_text())
+    config = json.loads(path.read_text("utf-8"))
     for value in values:
         path.write_text(json.dumps({**config, name: value}))
         found = re.escape(f"its {name} is {value!r}; restore it")
@@ -505,7 +505,7 @@ def test_a_config_that_no_run_has(run, name, values):
 
 def test_a_config_of_another_model(run):
     path = run / "config.json"
-    config = {**json.loads(path.read_text()), "model": "gan"}
+    config = {**json.loads(path.read_text("utf-8")), "model": "gan"}
     for more, found in (({}, "it has no loss"), ({"loss": ["w"]}, r"its loss is \['w'\]"),
                         ({"loss": "minimax"}, "checkpoint.npz is not the checkpoint of this run")):
         path.write_text(json.dumps({**config, **more}))
@@ -592,18 +592,26 @@ def test_the_checksum_is_of_all_examples_and_their_shape_and_dtype():
         assert train.checksum(datasets.Dataset("noise", train_, test)) != found
 
 
+def cores():
+    ours = getattr(os, "sched_getaffinity", None)               # Linux alone has it
+    return len(ours(0)) if ours else os.cpu_count()
+
+
 @pytest.mark.parametrize("said, expected", [({}, None), ({"OMP_NUM_THREADS": "3"}, 3),
                                             ({"OMP_NUM_THREADS": "3,2"}, 3),
                                             ({"OPENBLAS_NUM_THREADS": "2"}, 2),
+                                            ({"MKL_NUM_THREADS": "5"}, 5),
+                                            ({"VECLIB_MAXIMUM_THREADS": "6"}, 6),
                                             ({"OPENBLAS_NUM_THREADS": "many"}, None),
                                             ({"OPENBLAS_NUM_THREADS": "0",
                                               "OMP_NUM_THREADS": "4"}, 4)])
 def test_threads(monkeypatch, said, expected):
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+                 "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in said.items():
         monkeypatch.setenv(name, value)
-    assert train.environment()["threads"] == (expected or len(os.sched_getaffinity(0)))
+    assert train.environment()["threads"] == (expected or cores())
 
 
 def test_a_resumed_run_makes_its_folder_of_pictures_again(tmp_path):

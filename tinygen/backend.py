@@ -6,7 +6,6 @@ All randomness comes from one seeded NumPy generator on the host, so that the sa
 same numbers on every device.
 """
 
-import ctypes
 import functools
 import sys
 
@@ -120,9 +119,10 @@ def manual_seed(seed):
 # are asked for at once, since NumPy has Linux use large pages (of 2 MiB) for large arrays alone;
 # what is never used stays free for others. Other systems have no such function.
 try:
+    import ctypes
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(-4, 0)
     mallopt(-1, 1 << 30)
     np.empty(1 << 28, np.uint8)
-except (AttributeError, TypeError, MemoryError):
+except (ImportError, OSError, AttributeError, TypeError, MemoryError):
     pass

@@ -5,7 +5,6 @@ import errno
 import os
 import pathlib
 import sys
-from shlex import quote
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from . import backend, datasets, inpaint, lessons, metrics, plots, train
 from .arguments import QUICK, Parser, parser
 from .backend import InputError
 from .creation import tensor
+from .train import quote
 
 
 def load_data(name, quick):
@@ -94,7 +94,7 @@ def compare(args):
     begun = (out / "gan" / "config.json").exists()
     if begun and not args.resume:
         raise InputError(f"{out} already holds a comparison; go on with it by "
-                         f"--resume {quote(str(out))}, or choose another --out")
+                         f"--resume {quote(out)}, or choose another --out")
     if (out / "config.json").exists():
         raise InputError(f"{out} is the run of one model, and a comparison has two; go on with it "
                          "by tinygen train, or choose another folder")
@@ -113,7 +113,7 @@ def compare(args):
         usual = {"vae": 5 if args.quick else 3, "gan": 2}     # a quick epoch has few steps
         configs = [configure(args, model, data, out / model, args.epochs or epochs,
                              architecture="conv") for model, epochs in usual.items()]
-    again = f"compare --resume {quote(str(out))}"
+    again = f"compare --resume {quote(out)}"
     vae, gan = [run_to_end(out / config["model"], config, data, again) for config in configs]
     note = (f"Quick run: only {len(data.train):,} of the training images were used."
             if vae.config["quick"] else "")
@@ -134,7 +134,7 @@ def train_model(args):
         out, model = pathlib.Path(args.resume), train.read_config(args.resume)["model"]
         if args.model != model:
             raise InputError(f"{out} is the run of a {model}; "
-                             f"use tinygen train {model} --resume {quote(str(out))}")
+                             f"use tinygen train {model} --resume {quote(out)}")
         config, data, done = resume(args, out)
         if done >= config["epochs"]:
             print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
@@ -149,9 +149,9 @@ def train_model(args):
         config = configure(args, args.model, data, out, epochs,
                            architecture=args.architecture, latent_dim=args.latent_dim,
                            **({"loss": args.loss} if args.model == "gan" else {}))
-    run_to_end(out, config, data, f"train {args.model} --resume {quote(str(out))}")
+    run_to_end(out, config, data, f"train {args.model} --resume {quote(out)}")
     print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. "
-          f"Draw more with: tinygen sample {quote(str(out))}")
+          f"Draw more with: tinygen sample {quote(out)}")
 
 
 def resume(args, out):
@@ -313,8 +313,10 @@ COMMANDS = {"compare": compare, "train": train_model, "sample": sample, "reconst
 
 
 def main(argv=None):
-    if sys.stderr is None:                           # closed: progress bars write there
-        sys.stderr = open(os.devnull, "w")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:               # closed: what is said goes nowhere
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+    os.environ["MPLBACKEND"] = "agg"                 # a notebook's own is unknown to its children
     if hasattr(sys.stdout, "reconfigure"):           # folders may have names that it cannot print
         sys.stdout.reconfigure(errors="backslashreplace")
     args, unknown = parser().parse_known_args(argv)
@@ -343,8 +345,8 @@ def main(argv=None):
             return 2
         if error.filename is None:
             raise
-        print(f"tinygen {args.command}: {error.filename} cannot be written or read "
-              f"({error.strerror}); choose another path", file=sys.stderr)
+        print(f"tinygen {args.command}: {error.filename2 or error.filename} cannot be written or "
+              f"read ({error.strerror}); choose another path", file=sys.stderr)
         return 2
     except Stopped as stopped:
         print(f"tinygen {args.command}: {stopped}", file=sys.stderr)

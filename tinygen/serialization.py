@@ -6,10 +6,12 @@ file is an ordinary `.npz`: each array under its path (`model/decoder.0.weight`)
 """
 
 import contextlib
+import errno
 import json
 import math
 import os
 import pathlib
+import time
 import zipfile
 
 import numpy as np
@@ -37,11 +39,11 @@ def save(obj, path):
             arrays[name] = array
             return {"array": name}
         if isinstance(x, dict):
-            if set(x) == {"array"} or not all([isinstance(key, str) and "\0" not in key
+            if set(x) == {"array"} or not all([isinstance(key, str) and not set(key) & {"\0", "\\"}
                                                for key in x]):
                 raise TypeError(f"save: {name or 'the dict'} has the keys {list(x)}; keys must be "
-                                "strings without NUL, and 'array' alone has a meaning of its own; "
-                                "rename them")
+                                "strings without NUL or backslash, and 'array' alone has a "
+                                "meaning of its own; rename them")
             return {key: plain(value, f"{name}/{key}" if name else key) for key, value in x.items()}
         if isinstance(x, (list, tuple)):
             return [plain(value, f"{name}/{i}" if name else str(i)) for i, value in enumerate(x)]
@@ -83,13 +85,23 @@ def replacing(path):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for wait in [0.1] * 20 + [0]:
+            try:
+                os.replace(temporary, path)
+                break
+            except PermissionError:     # on Windows, while another program has the file open
+                if not wait:
+                    raise
+                time.sleep(wait)
     finally:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":         # Windows does not open folders
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
+        except OSError as error:   # some network folders know no fsync; the file is in its place
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
         finally:
             os.close(folder)
 

@@ -16,10 +16,11 @@ import math
 import os
 import pathlib
 import platform
+import shlex
 import signal
+import subprocess
 import threading
 import time
-from shlex import quote
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,11 @@ def build(config):
     return VAETraining(model, config["lr"])
 
 
+def quote(path):
+    """`path` as it is typed in a shell, in quotes where it needs them: on Windows double ones."""
+    return subprocess.list2cmdline([path]) if os.name == "nt" else shlex.quote(str(path))
+
+
 def defaults(model, data, architecture=None, latent_dim=None, lr=None, loss="non-saturating"):
     """The part of a run's config that describes the model, with what suits the data filled in."""
     image = data.is_images
@@ -73,7 +79,8 @@ def defaults(model, data, architecture=None, latent_dim=None, lr=None, loss="non
 def environment():
     """What a result depends on besides the arguments and the data, as far as we can ask."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    said = [os.environ.get(f"{name}_NUM_THREADS", "").split(",")[0] for name in ("OPENBLAS", "OMP")]
+    said = [os.environ.get(f"{name}_THREADS", "").split(",")[0]
+            for name in ("OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM", "OMP_NUM")]
     threads = [int(number) for number in said if number.isdecimal() and int(number)] or [cores]
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     versions = {"tinygen": __version__, "python": platform.python_version(),
@@ -99,7 +106,7 @@ def start_run(out, config):
     """Make a new run's folder and write its config. A folder with a run in it is left alone."""
     out = pathlib.Path(out)
     if (out / "config.json").exists():
-        raise InputError(f"{out} already holds a run; go on with it by --resume {quote(str(out))}, "
+        raise InputError(f"{out} already holds a run; go on with it by --resume {quote(out)}, "
                          "or choose another --out")
     left = [name for name in RESULTS if (out / name).exists()]
     if left:
@@ -159,7 +166,7 @@ def load_run(run):
     training = build(config)
     if not path.exists():
         raise InputError(f"{path} is not there yet; go on with: "
-                         f"tinygen train {config['model']} --resume {quote(str(run))}")
+                         f"tinygen train {config['model']} --resume {quote(run)}")
     restore(training, path)
     training.model.eval()
     return training, config
