@@ -43,7 +43,8 @@ def made():
 
 def state(training):
     return {**dict.fromkeys(sorted(PARTS)), "model": training.model.state_dict(),
-            "optimizers": [o.state_dict() for o in training.optimizers]}
+            "optimizers": [o.state_dict() for o in training.optimizers],
+            "schedules": [[] for o in training.optimizers]}
 
 
 def frozen(training, path):

@@ -862,3 +862,10 @@ def test_initialisation_asks_for_the_parameter_not_its_array():
 def test_sizes_of_images_are_whole_numbers_or_pairs(given):
     with pytest.raises(ValueError, match="expected one whole number, or a \\(vertical, horizontal"):
         nn.Conv2d(1, 1, 3, padding=given)
+
+
+def test_an_array_assigned_to_a_buffer_becomes_the_buffer():
+    module = nn.BatchNorm1d(2)
+    module.running_mean = np.ones(2, np.float32)
+    assert isinstance(module.running_mean, nn.Buffer)
+    assert module.state_dict()["running_mean"].data.tolist() == [1.0, 1.0]

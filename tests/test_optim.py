@@ -770,3 +770,24 @@ def test_a_gradient_of_another_shape_is_refused_and_nothing_moves():
     with pytest.raises(ValueError, match=r"shape \(2,\) has a gradient of shape \(3,\)"):
         optim.SGD([p, q], lr=1.0).step()
     assert p.data.tolist() == q.data.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("n", [3, 5000])
+def test_a_parameter_given_twice_moves_once(n):
+    p = parameter(np.ones(n))
+    optimizer = optim.SGD([p, p], 0.1)
+    p.grad = tg.ones_like(p)
+    optimizer.step()
+    np.testing.assert_allclose(p.data, 0.9)
+
+
+def test_loading_leaves_alone_what_an_optimiser_of_ones_own_keeps_besides():
+    class Slow(optim.SGD):
+        def __init__(self, params, lr=0.1, every=5, **settings):
+            super().__init__(params, lr, **settings)
+            self.every = every
+
+    p = parameter(np.ones(3))
+    optimizer = Slow([p], every=7, momentum=0.9)
+    optimizer.load_state_dict(Slow([p], lr=0.3, momentum=0.5).state_dict())
+    assert (optimizer.every, optimizer.lr, optimizer.momentum) == (7, 0.3, 0.5)

@@ -1211,13 +1211,29 @@ def test_new_tensors_are_float32_constants_unless_told_otherwise(f):
     assert f(3, requires_grad=True).requires_grad
 
 
+def test_random_integers():
+    tg.manual_seed(0)
+    x = tg.randint(2, 5, (40, 30))
+    assert x.shape == (40, 30) and x.dtype == np.int64
+    counts = np.bincount(x.data.ravel())
+    assert counts[:2].sum() == 0 and len(counts) == 5 and counts[2:].min() > 330
+    assert set(tg.randint(2, (50,)).data) == {0, 1}
+    assert tg.randint(3, (2,), dtype="float32").dtype == np.float32
+    order = tg.randperm(30).data
+    assert order.dtype == np.int64 and sorted(order) == list(range(30)) != list(order)
+
+
 def test_the_seed_decides_the_numbers():
     tg.manual_seed(3)
     first = tg.randn(5).data
     second = tg.randn(5).data
+    integers, order = tg.randint(1000, (9,)).data, tg.randperm(9).data
     tg.manual_seed(3)
     np.testing.assert_array_equal(tg.randn(5).data, first)
     assert (first != second).all()
+    tg.randn(5)
+    np.testing.assert_array_equal(tg.randint(1000, (9,)).data, integers)
+    np.testing.assert_array_equal(tg.randperm(9).data, order)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "1", None])

@@ -1,6 +1,7 @@
 """The training loop: what a run leaves behind, the same twice, and the same after a pause."""
 
 import csv
+import dataclasses
 import hashlib
 import json
 import math
@@ -15,7 +16,7 @@ from PIL import Image
 
 import kill_and_resume
 import tinygen as tg
-from tinygen import datasets, serialization, train
+from tinygen import datasets, optim, serialization, train
 from tinygen.backend import InputError
 from tinygen.serialization import load, save
 
@@ -531,6 +532,10 @@ CHECKPOINTS = {
         {name: array.astype("float64") for name, array in c["model"].items()})),
     "of numbers for arrays": lambda path: change_checkpoint(
         path, lambda c: c["model"].update({"encoder.1.weight": 1.0})),
+    "of other schedules": lambda path: change_checkpoint(
+        path, lambda c: c.update(schedules=[[{"base_lr": 0.001, "last_epoch": 1}]])),
+    "of broken schedules": lambda path: change_checkpoint(
+        path, lambda c: c.update(schedules=[["text"]])),
     "of fewer optimisers": lambda path: change_checkpoint(path, lambda c: c["optimizers"].clear()),
     "of an optimiser of numbers": lambda path: change_checkpoint(
         path, lambda c: c["optimizers"][0]["state"]["0"].update({"exp_avg": 1.0})),
@@ -651,3 +656,38 @@ def test_a_run_goes_on_with_its_own_learning_rate(tmp_path):
 def test_a_timing_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path, text, epochs):
     (tmp_path / "timing.csv").write_text(text)
     assert [row["epoch"] for row in train.read_timing(tmp_path / "timing.csv")] == epochs
+
+
+def cooling(training):
+    """The rate falls from step to step, by two schedules."""
+    optimizer, step = training.optimizers[0], training.step
+    schedules = [optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=12),
+                 optim.lr_scheduler.LambdaLR(optimizer, lambda n: 0.9 ** n)]
+
+    def step_and_cool(x):
+        figures = step(x)
+        for schedule in schedules:
+            schedule.step()
+        return {**figures, "lr": optimizer.lr}
+
+    training.step = step_and_cool
+
+
+def test_a_schedule_goes_on_where_it_was(tmp_path):
+    _, (whole, _) = go("points vae", tmp_path / "whole", 4, change=cooling)
+    go("points vae", tmp_path / "parts", 2, change=cooling)
+    training, (history, _) = go("points vae", tmp_path / "parts", 4, change=cooling)
+    assert history == whole and result(tmp_path / "whole") == result(tmp_path / "parts")
+    assert training.optimizers[0].lr < 0.5 * train.defaults("vae", dataset("points"))["lr"]
+    with pytest.raises(InputError, match="its lr is 0.001, expected 0.5"):
+        go("points vae", tmp_path / "parts", 5, change=cooling, lr=0.5)
+
+
+def test_batches_with_labels_count_by_their_examples(tmp_path):
+    """17 points in batches of 8: the last batch, of one, has a loss of 1."""
+    data, training = dataset("points"), train.build(config_of("points vae", dataset("points")))
+    data = dataclasses.replace(data, train=np.resize(data.train, (17, 2)))
+    training.from_data = lambda points: (points, np.zeros(len(points), np.int64))
+    training.step = training.evaluate = lambda batch: {"loss": float(len(batch[0]) == 1)}
+    history, _ = train.fit(training, data, tmp_path, 1, 8, progress=False)
+    assert history[0]["train_loss"] == 1 / 17

@@ -59,6 +59,17 @@ def rand(*size, dtype=None, device=None, requires_grad=False):
     return new(array, dtype, device, requires_grad)
 
 
+def randint(low, high, size=None, dtype=backend.int64, device=None):
+    """Random integers from `low` to `high` - 1, all as likely; randint(high, size) begins at 0."""
+    low, high, size = (0, low, high) if size is None else (low, high, size)
+    return new(backend.generator.integers(low, high, size), dtype, device, False)
+
+
+def randperm(n, dtype=backend.int64, device=None):
+    """0 to `n` - 1 in a random order."""
+    return new(backend.generator.permutation(n), dtype, device, False)
+
+
 def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False):
     """start, start + step, ... up to but without `end`; with one argument, 0, 1, ... up to it."""
     start, end = (0, start) if end is None else (start, end)

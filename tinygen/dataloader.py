@@ -12,6 +12,11 @@ def check_count(name, value):
         raise InputError(f"{name} is {value!r}, expected an integer of 1 or more; give one")
 
 
+def size_of(batch):
+    """How many examples are in a batch: a Tensor, or a tuple of them."""
+    return len(batch[0] if isinstance(batch, tuple) else batch)
+
+
 class TensorDataset:
     """Arrays of equal length that belong together: `dataset[i]` is a tuple of their rows i."""
 

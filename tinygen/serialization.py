@@ -106,6 +106,11 @@ def replacing(path):
             os.close(folder)
 
 
+def write_text(path, text):
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
 def load(path):
     """What `save` wrote to `path`, with NumPy arrays where tensors or arrays were.
 

@@ -28,10 +28,11 @@ from tqdm import tqdm
 
 from . import __version__, backend, creation, plots
 from .backend import InputError
-from .dataloader import DataLoader
+from .dataloader import DataLoader, size_of
 from .gan import GENERATOR_LOSSES, GANTraining, dcgan, dense_gan
 from .nn.utils import grad_norm
-from .serialization import load, replacing, save
+from .optim.lr_scheduler import first_rate
+from .serialization import load, save, write_text
 from .vae import VAETraining, conv_vae, dense_vae
 
 
@@ -196,11 +197,12 @@ def check_the_same(out, config, data):
                   "from here on the last digits may differ.")
 
 
-PARTS = {"epoch", "model", "optimizers", "points", "history", "generator", "unfinished"}
+PARTS = {"epoch", "model", "optimizers", "schedules", "points", "history", "generator",
+         "unfinished"}
 
 
 def restore(training, path):
-    """Put a checkpoint's weights and optimiser states back. Returns the checkpoint.
+    """Put a checkpoint's weights, optimiser states and schedules back. Returns the checkpoint.
 
     Of a checkpoint that does not fit in every name, shape and dtype, nothing is taken over.
     """
@@ -214,10 +216,14 @@ def restore(training, path):
                 dtype = checkpoint["model"][name].dtype
                 if dtype != tensor.dtype:
                     raise ValueError(f"{name} is {dtype}, expected {tensor.dtype}")
-            for optimizer, state in zip(target.optimizers, checkpoint["optimizers"], strict=True):
-                if state["lr"] != optimizer.lr:
-                    raise ValueError(f"its lr is {state['lr']}, expected {optimizer.lr}")
+            for optimizer, state, schedules in zip(target.optimizers, checkpoint["optimizers"],
+                                                   checkpoint["schedules"], strict=True):
+                lr = schedules[0]["base_lr"] if schedules else state["lr"]
+                if lr != first_rate(optimizer):
+                    raise ValueError(f"its lr is {lr}, expected {first_rate(optimizer)}")
                 optimizer.load_state_dict(state)
+                for schedule, state in zip(optimizer.schedules, schedules, strict=True):
+                    schedule.load_state_dict(state)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not the checkpoint of this run ({error}); "
                          "restore it from a copy, or train again") from None
@@ -263,7 +269,11 @@ def held_interrupt():
 def fit(training, data, out, epochs, batch_size, progress=True):
     """Train to `epochs` epochs on data.train, and go on from out/checkpoint.npz where there is one.
 
-    After each epoch it measures on data.test, and writes the history, a picture and a checkpoint.
+    `training` is like `GANTraining`: it has a model, with latent_dim and sample(n, z=); optimizers,
+    a list; from_data and to_data, which map data to what the model sees and back; and step(batch)
+    and evaluate(batch), which return figures, a dict of floats with "loss" among them.
+    After each epoch it measures on data.test, and writes the history, a picture and a checkpoint:
+    the model, the optimisers with their schedules, and the generator; nothing else is kept.
     Ctrl-C lets the step end, writes a checkpoint in the midst of the epoch and raises
     KeyboardInterrupt with the place. Whenever and however it was stopped, the same call goes on
     from the last checkpoint to the very numbers that it would have reached at once.
@@ -291,6 +301,8 @@ def fit(training, data, out, epochs, batch_size, progress=True):
         """`generator` is its state where the epoch to go on with begins, before the shuffling."""
         save({"epoch": len(history), "model": model.state_dict(), "points": points,
               "optimizers": [optimizer.state_dict() for optimizer in training.optimizers],
+              "schedules": [[schedule.state_dict() for schedule in optimizer.schedules]
+                            for optimizer in training.optimizers],
               "generator": generator, "history": history, "unfinished": unfinished}, path)
 
     # Numbers that are none are told by `check_finite`, so NumPy need not warn of them.
@@ -308,7 +320,7 @@ def fit(training, data, out, epochs, batch_size, progress=True):
                        len(train), initial=len(figures), disable=not progress, mininterval=0.2)
             with bar:
                 for x in bar:
-                    figures.append({"size": len(x), **training.step(x)})
+                    figures.append({"size": size_of(x), **training.step(x)})
                     place = f"step {len(figures)} of epoch {epoch}"
                     check_finite(figures[-1], place, training, path)
                     if interrupted:
@@ -323,7 +335,7 @@ def fit(training, data, out, epochs, batch_size, progress=True):
                         bar.set_postfix({key: f"{value:.4g}" for key, value in recent.items()})
             seconds = before + time.perf_counter() - begin
             model.eval()
-            measured = average([{"size": len(x), **training.evaluate(x)} for x in test])
+            measured = average([{"size": size_of(x), **training.evaluate(x)} for x in test])
             check_finite(measured, f"the evaluation after epoch {epoch}", training, path)
             history.append(history_row(epoch, epoch * len(train), average(figures), measured))
             timing.append({"epoch": epoch, "seconds": round(seconds, 3)})
@@ -385,8 +397,3 @@ def write_csv(path, rows):
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
-
-
-def write_text(path, text):
-    with replacing(path) as file:
-        file.write(text.encode())

@@ -1,6 +1,7 @@
 """What a network is: parameters, buffers and other networks, found among an object's attributes."""
 
 from .. import backend
+from ..backend import is_array
 from ..tensor import Tensor, raw
 
 
@@ -32,13 +33,13 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); write one")
 
     def __setattr__(self, name, value):
-        """A parameter stays one, and a tensor that is assigned to a buffer becomes the buffer."""
+        """A parameter stays one, and a tensor or array assigned to a buffer becomes the buffer."""
         old = vars(self).get(name)
         if isinstance(old, Parameter) and not isinstance(value, (Parameter, type(None))):
             raise TypeError(f"{type(self).__name__}: {name} is a Parameter, so assign one, not "
                             f"{type(value).__name__}; or change it in place under no_grad()")
-        if isinstance(old, Buffer) and type(value) is Tensor:
-            if value.requires_grad:
+        if isinstance(old, Buffer) and (type(value) is Tensor or is_array(value)):
+            if getattr(value, "requires_grad", False):
                 raise RuntimeError(f"{type(self).__name__}: {name} is a Buffer, which would cut "
                                    "the value off from its graph; assign value.detach()")
             value = Buffer(value)

@@ -14,11 +14,10 @@ class LRScheduler:
     """
 
     def __init__(self, optimizer):
-        before = optimizer.schedules
-        self.base_lr = before[0].base_lr if before else optimizer.lr
+        self.base_lr = first_rate(optimizer)
         self.optimizer, self.last_epoch = optimizer, -1
         self.factor(0)               # what fails leaves the optimiser as it was
-        before.append(self)
+        optimizer.schedules.append(self)
         self.step()
 
     def factor(self, epoch):
@@ -38,6 +37,11 @@ class LRScheduler:
     def load_state_dict(self, state_dict):
         self.base_lr, self.last_epoch = state_dict["base_lr"], state_dict["last_epoch"] - 1
         self.step()
+
+
+def first_rate(optimizer):
+    """The learning rate of an optimiser before its schedules changed it."""
+    return optimizer.schedules[0].base_lr if optimizer.schedules else optimizer.lr
 
 
 def check_epochs(schedule, name, n):

@@ -67,7 +67,7 @@ class Optimizer:
     names = settings = ()
 
     def __init__(self, params, lr, weight_decay=0.0):
-        self.params = as_list(params)
+        self.params = list(dict.fromkeys(as_list(params)))       # a shared one moves once
         if not self.params:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimise")
         self.check(lr=lr, weight_decay=weight_decay)
@@ -150,7 +150,10 @@ class Optimizer:
         return g + self.weight_decay * x
 
     def update(self, x, g, step, *kept):
-        """Move `x` in place, given its gradient and the arrays that are kept for it."""
+        """Move `x` in place, given its gradient and the arrays that are kept for it.
+
+        Each number by itself: `x` may be many small parameters in a row, or rows of a large one.
+        """
         raise NotImplementedError
 
     def state_dict(self):
@@ -189,7 +192,8 @@ class Optimizer:
                                      f"its dtype is {state[name].dtype}, expected a float")
             arrays = {name: beside(p, state[name]) for name in other.names}
             other.state[int(i)] = {"step": int(state["step"]), **arrays}
-        vars(self).update(vars(other), params=self.params, schedules=self.schedules)
+        self.lr, self.names, self.state = other.lr, other.names, other.state
+        vars(self).update({name: getattr(other, name) for name in self.settings})
 
 
 class SGD(Optimizer):
