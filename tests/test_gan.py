@@ -145,7 +145,8 @@ def test_the_penalty_is_taken_on_the_lines_from_real_to_fake():
 def test_the_penalty_teaches_the_critic_and_not_the_generator():
     model = gan.dense_gan((2,), hidden=8)
     fake = model.generator(tg.randn(6, 2))
-    gan.gradient_penalty(model.discriminator, tg.randn(6, 2), fake).backward()
+    curved = nn.Sequential(model.discriminator, nn.Tanh())   # so its slope depends on where x is
+    gan.gradient_penalty(curved, tg.randn(6, 2), fake).backward()
     assert all(p.grad is None for p in model.generator.parameters())
     weights = [p for n, p in model.discriminator.named_parameters() if n.endswith("weight")]
     assert all(np.abs(p.grad.numpy()).max() > 0 for p in weights)
@@ -320,10 +321,22 @@ def test_where_dcgan_normalises_and_where_it_does_not():
         ["Linear", "Unflatten", "BatchNorm2d", "ReLU", "ConvTranspose2d", "BatchNorm2d", "ReLU",
          "ConvTranspose2d", "Tanh"],
         ["Conv2d", "LeakyReLU", "Conv2d", "BatchNorm2d", "LeakyReLU", "Flatten", "Linear"]]
-    names = set(model.state_dict())
-    assert {"generator.0.weight", "generator.2.running_var", "generator.7.bias",
+    biases = {name for name, _ in model.named_parameters() if name.endswith("bias")}
+    assert biases == {"generator.2.bias", "generator.5.bias", "generator.7.bias",
+                      "discriminator.0.bias", "discriminator.3.bias", "discriminator.6.bias"}
+    names = set(model.state_dict())     # where batch norm follows, its bias does for both
+    assert {"generator.0.weight", "generator.2.running_var",
             "discriminator.0.weight", "discriminator.3.num_batches_tracked"} <= names
-    assert "generator.0.bias" not in names      # batch norm right behind has one
+
+
+@pytest.mark.parametrize("make", [gan.dcgan, lambda: gan.dense_gan((2,))], ids=["dcgan", "dense"])
+def test_the_settings_are_those_of_dcgan(make):
+    """Radford et al. 2016, section 4: Adam, rate 0.0002, beta1 0.5; leaky slope 0.2."""
+    model = make()
+    leaky = [m for m in model.discriminator.modules() if isinstance(m, nn.LeakyReLU)]
+    assert [m.negative_slope for m in leaky] == [0.2, 0.2]
+    for optimizer in gan.GANTraining(model).optimizers:
+        assert (optimizer.lr, optimizer.betas) == (2e-4, (0.5, 0.999))
 
 
 def test_the_range_of_images():
