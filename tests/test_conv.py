@@ -48,6 +48,8 @@ def test_conv2d_is_the_seven_loops(data, c):
     expected = naive.conv2d(x, weight, *options)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found.data, expected + bias.reshape(1, -1, 1, 1), atol=1e-12)
+    found = F.conv2d(tg.Tensor(x), tg.Tensor(weight), None, *options)
+    np.testing.assert_allclose(found.data, expected, atol=1e-12)
 
 
 @drawing
@@ -65,6 +67,8 @@ def test_conv_transpose2d_is_the_seven_loops(data, c):
     expected = naive.conv_transpose2d(x, weight, *options)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found.data, expected + bias.reshape(1, -1, 1, 1), atol=1e-12)
+    found = F.conv_transpose2d(tg.Tensor(x), tg.Tensor(weight), None, *options)
+    np.testing.assert_allclose(found.data, expected, atol=1e-12)
 
 
 @drawing

@@ -179,6 +179,9 @@ def test_gaussian_nll_takes_one_variance_for_each_row(shape):
     x, var = tg.zeros(3, 3), np.array([1.0, 4.0, 9.0], "f4")
     loss = F.gaussian_nll_loss(x, x, tg.tensor(var.reshape(shape)), reduction="none")
     assert_close(loss, np.repeat(np.log(var)[:, None] / 2, 3, axis=1))
+    x, var = tg.zeros(4, 3, 2), np.tile(var, (4, 1))
+    loss = F.gaussian_nll_loss(x, x, tg.tensor(var.reshape(4, *shape)), reduction="none")
+    assert_close(loss, np.repeat(np.log(var)[..., None] / 2, 2, axis=2))
 
 
 def test_gaussian_nll_is_least_where_the_variance_is_the_squared_error():
@@ -199,6 +202,7 @@ def test_gaussian_kl_by_hand():
 def test_gaussian_kl_is_summed_over_units_not_averaged():
     assert_close(F.gaussian_kl(tg.ones(3, 10), tg.zeros(3, 10)), [5.0] * 3)
     assert_close(F.gaussian_kl(tg.ones(3, 2, 5), tg.zeros(3, 2, 5)), [5.0] * 3)
+    assert_close(F.gaussian_kl(tg.ones(3), tg.zeros(3)), [0.5] * 3)
 
 
 def test_gaussian_kl_agrees_with_a_monte_carlo_estimate_in_nats():
@@ -339,6 +343,9 @@ def test_batch_norm_in_eval_uses_the_running_moments_and_leaves_them():
     )
     assert_close(y, [[1.5, 10.0]])
     assert mean.data.tolist() == [1.0, 2.0] and var.data.tolist() == [4.0, 9.0]
+    images = random(3, 2, 4, 5)
+    expected = (images - mean.data.reshape(2, 1, 1)) / np.sqrt(var.data.reshape(2, 1, 1) + 7)
+    assert_close(F.batch_norm(tg.tensor(images), mean, var, eps=7.0), expected, atol=1e-6)
 
 
 def test_batch_norm_without_running_moments_uses_the_batch_in_eval_too():
@@ -382,10 +389,10 @@ def test_batch_norm_of_one_value_per_channel_is_an_error(shape):
 def test_layer_norm_agrees_with_numpy(shape, normalized):
     x, weight, bias = random(*shape) * 3 + 1, random(*normalized), random(*normalized) + 2
     axes = tuple(range(-len(normalized), 0))
-    expected = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
-    assert_close(F.layer_norm(tg.tensor(x), normalized), expected, atol=1e-5)
+    expected = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 0.5)
+    assert_close(F.layer_norm(tg.tensor(x), normalized, eps=0.5), expected, atol=1e-5)
     assert_close(
-        F.layer_norm(tg.tensor(x), normalized, tg.tensor(weight), tg.tensor(bias)),
+        F.layer_norm(tg.tensor(x), normalized, tg.tensor(weight), tg.tensor(bias), eps=0.5),
         expected * weight + bias,
         atol=1e-5,
     )
@@ -443,6 +450,8 @@ def test_pad_counts_from_the_last_dimension():
     y = F.pad(tg.ones(1, 1), (1, 2, 0, 3), value=5.0)
     assert y.shape == (4, 4)
     assert y.data[0].tolist() == [5.0, 1.0, 5.0, 5.0] and (y.data[1:] == 5).all()
+    assert F.pad(tg.ones(2, 2), (1, 0)).data.tolist() == [[0.0, 1.0, 1.0]] * 2
+    assert F.pad(tg.ones(2, 2), ()).data.tolist() == [[1.0, 1.0]] * 2
 
 
 @pytest.mark.parametrize(
@@ -474,6 +483,7 @@ def test_an_embedding_has_no_such_row(index):
     (ValueError, "max_pool2d: kernel", lambda: F.max_pool2d(tg.ones(1, 1, 4, 4), 0)),
     (ValueError, "avg_pool2d: kernel", lambda: F.avg_pool2d(tg.ones(1, 1, 4, 4), 2, 0)),
     (ValueError, "max_pool2d: kernel", lambda: F.max_pool2d(tg.ones(1, 1, 4, 4), 2, padding=-1)),
+    (ValueError, "does not fit into an image", lambda: F.max_pool2d(tg.ones(1, 1, 1, 4), 4, 1, 1)),
     (ValueError, "expected one whole number, or a", lambda: F.conv2d(
         tg.ones(1, 1, 3, 3), tg.ones(1, 1, 2, 2), stride=(1, 2, 3))),
     (ValueError, "output_padding", lambda: F.conv_transpose2d(

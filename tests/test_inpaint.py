@@ -65,6 +65,17 @@ def test_by_encoding_converges_to_what_the_model_knows():
         inpaint.by_encoding(Repeats(), x, known, 0)
 
 
+def test_by_encoding_draws_with_the_spread_that_the_encoder_gives():
+    class Spread(Repeats):
+        def encode(self, x):
+            return tg.full((len(x), 1), 5.0), tg.full((len(x), 1), 2 * np.log(3.0))
+
+    tg.manual_seed(0)
+    done = inpaint.by_encoding(Spread(), np.zeros((20_000, 1, 1, 2), np.float32),
+                               np.zeros((1, 1, 2), np.float32), rounds=1)
+    assert done.mean() == pytest.approx(5, abs=0.1) and done.std() == pytest.approx(3, abs=0.1)
+
+
 def test_by_encoding_draws_in_the_dtype_of_the_model():
     class Double(Repeats):
         def encode(self, x):
@@ -131,6 +142,18 @@ def test_baselines():
     for done in (mean, nearest):
         np.testing.assert_array_equal(done[:, :, 2:], x[:, :, 2:])
     assert inpaint.hidden_error(nearest, x, known) == pytest.approx(1e-6, rel=1e-3)
+
+
+def test_neighbours_are_those_of_one_comparison_after_the_other():
+    train = rng.random((14_000, 1, 2, 2), np.float32)      # more than are compared at once
+    x, known = rng.random((40, 1, 2, 2), np.float32), np.array([[[1.0, 0.0], [0.0, 1.0]]])
+    done = inpaint.by_neighbour(x, known, train)
+    found = []
+    for i in range(40):
+        distances = ((train[:, 0] - x[i, 0]) ** 2 * known[0]).sum(axis=(1, 2))
+        found.append(distances.argmin())
+        np.testing.assert_array_equal(done[i], np.where(known == 1, x[i], train[found[-1]]))
+    assert min(found) < 10_000 < max(found)
 
 
 def test_neighbours_need_one_mask():

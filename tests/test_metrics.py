@@ -87,6 +87,8 @@ def test_class_histogram():
     assert one == metrics.ClassHistogram((0, 50, 0), 0.0, pytest.approx(0.6))
     half = metrics.class_histogram(np.eye(4)[[0, 0, 3, 3]])
     assert half.entropy == pytest.approx(0.5)
+    single = metrics.class_histogram(np.eye(2)[[0, 1, 1, 1]])
+    assert single.entropy == pytest.approx(0.25 * 2 + 0.75 * np.log2(4 / 3))
 
 
 @pytest.mark.parametrize("draw, centres, sigma, floor", [

@@ -213,6 +213,10 @@ def test_strict_loading_names_what_is_missing_and_unexpected():
         ValueError, match=r"missing \['bias'\], unexpected \['offset'\].*strict=False"
     ):
         net.load_state_dict({"weight": tg.zeros(1, 2), "offset": tg.zeros(1)})
+    with pytest.raises(ValueError, match=r"missing \['bias'\], unexpected \[\]"):
+        net.load_state_dict({"weight": tg.zeros(1, 2)})
+    with pytest.raises(ValueError, match=r"missing \[\], unexpected \['offset'\]"):
+        net.load_state_dict({**before, "offset": tg.zeros(1)})
     np.testing.assert_array_equal(net.weight.data, before["weight"])
 
 
