@@ -172,7 +172,7 @@ overwriting_backward(bx * bw + bx.sin())
 print(f"with `=`:  dy/dx = {bx.grad:.6f}   dy/dw = {bw.grad:.6f}   (the path through sin is lost)")
 
 # %% [markdown]
-# Do it yourself: put what stands behind `to break it` in its line, run the lesson again, and see
+# Do it yourself: put what follows `to break it` in its line, run the lesson again, and see
 # which check complains.
 #
 # ## The picture
@@ -211,8 +211,8 @@ print("figure:", FIGURES / "01_a_number_that_remembers.png")
 # 2. Write the two rules of a division, and `backward` from memory:
 #    `python lessons/exercises/01_a_number_that_remembers.py` grades you.
 # 3. Explain: with `=` in place of `+=`, $\partial y / \partial w$ stays right. Why? Find an
-#    expression in which each number without parents (a *leaf*) is used once, but gets a wrong
-#    derivative.
+#    expression in which each number without parents (a *leaf*) is used once, and one of them still
+#    gets a wrong derivative.
 
 # %%
 square = Number(5.0, "s")

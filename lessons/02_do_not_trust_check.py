@@ -3,7 +3,7 @@
 #
 # **Question.** How do I know that a derivative is right?
 #
-# **Know first.** Lesson 01; Taylor's series to its third term; the normal distribution.
+# **Know first.** Lesson 01; Taylor's series to the third derivative; the normal distribution.
 #
 # **Read beside.** `tinygen/gradcheck.py`; `tinygen/ops/elementwise.py` for the rules it judges.
 #
@@ -185,7 +185,7 @@ for size, theory in ((1, 0.683), (10, 0.080), (100, 0.008)):
     print(f"{size:5} x tolerance {missed[size]:11.1%} {theory:7.1%}")
 
 # %% [markdown]
-# A mistake of 100 tolerances escapes one direction in 125, and two one time in 16,000. (But a
+# A mistake of 100 tolerances escapes one direction in 125, and one pair of them in 16,000. (But a
 # direction of ones never sees two entries swapped: take random ones.) So: the whole Jacobian for
 # small things, since it names the wrong entry; a few random directions for large ones.
 #
@@ -222,7 +222,7 @@ except GradcheckError as error:
 
 # %% [markdown]
 # The frozen factor passes order 1; the wrong factor order 2, as its rule was differentiated right
-# (the planted one reads `out`, whose rule is wrong). Who checks the judge? Put what stands behind
+# (the planted one reads `out`, whose rule is wrong). Who checks the judge? Put what follows
 # `to break it` in its line: that judge refuses right rules too, and is found out. Fear a mild one.
 #
 # ## Your turn

@@ -200,7 +200,7 @@ except RuntimeError as error:
 # which has become that three. It knows eight by heart; against others, each picture with another
 # three, it is worse than the mean. (With `b -= ...` NumPy would have complained.) So tinygen
 # compares each gradient's shape with its argument's: the last line is about an addition that drops
-# the sum. Put what stands behind `to break it` in its line, and run again. Which check complains?
+# the sum. Put what follows `to break it` in its line, and run again. Which check complains?
 #
 # ## The picture
 #

@@ -54,12 +54,12 @@ print({name: (t.shape, t.numel()) for name, t in Dense(784, 10).state_dict().ite
 
 # %% [markdown]
 # 7,840 and 10. `state_dict()` is all that a network has learned. Another with the same names takes
-# it over by `load_state_dict`, as tinygen's own `nn.Linear`, which is this layer, will do below.
+# it over by `load_state_dict`, as tinygen's `nn.Linear` will below (this layer but for its start).
 #
 # ## From ten numbers to one loss
 #
 # The ten outputs are *logits*: a score for each digit, any real number. *Softmax* turns them into
-# probabilities, and the *cross-entropy* is minus the log of the one of the right digit, $t$:
+# probabilities, and the *cross-entropy* is minus the log of that of the right digit, $t$:
 #
 # $$p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad L = -\log p_t = \log \sum_j e^{z_j} - z_t, \qquad
 #   \frac{\partial L}{\partial z_k} = p_k - [k = t].$$
@@ -100,7 +100,7 @@ for first in range(0, 500, 50):
 # %% [markdown]
 # In tinygen it is five lines, the same for every network. `loss.backward()` *adds* to the gradients
 # that are there, so `zero_grad` must first forget those of the last batch. (Replace its line by
-# what stands behind `to break it`: which check complains?) How close will the two weights be?
+# what follows `to break it`: which check complains?) How close will the two weights be?
 
 # %%
 def train(model, optimizer, batches):
@@ -124,7 +124,7 @@ print(f"after 10 steps the weights of NumPy and tinygen differ by {gap:.0e}")
 # ## A network that reads digits
 #
 # Two such layers in a row would be one matrix again. A *nonlinearity* between them makes them more:
-# ReLU, $\max(x, 0)$. The optimiser is now Adam, which finds a step size for each parameter; lesson
+# ReLU, $\max(x, 0)$. The optimiser is now Adam, which finds a step size for each number; lesson
 # 06 opens it. What loss do you expect of a network that knows nothing?
 
 # %%
@@ -144,7 +144,7 @@ for epoch in range(1, EPOCHS + 1):
 
 # %% [markdown]
 # To know nothing is to give each digit 1/10, a loss of $\log 10 = 2.30$. In the full form more than
-# 97 % of 10,000 digits that it never saw are right, with 203,530 parameters (count them).
+# 97 % of 10,000 digits that it never saw are right, with 203,530 numbers to train (count them).
 #
 # ## Break it: start everywhere the same
 #
@@ -171,7 +171,7 @@ print(f"moved: {moved:.3f}, apart: {apart:.0e}, {(guesses(same) == y_test).mean(
 # *Batch norm* gives each unit mean 0 and variance 1 by its mean $m$ and variance $v$ in the batch,
 # then a learned scale and shift: $w (x - m) / \sqrt{v + \epsilon} + b$ ($\epsilon$ is tiny). In use
 # (`eval`) no answer may depend on who else is in the batch: $m$ and $v$ are running means, which
-# each batch of the training moved a tenth of the way, from 0 and 1. What of 1 in (1, 3), (1, 3, 8)?
+# each batch moved a tenth of the way, from 0 and 1. What becomes of 1 in (1, 3), and in (1, 3, 8)?
 
 # %%
 norm, x = nn.BatchNorm1d(1), np.array([[1.0], [3.0], [8.0]], np.float32)
@@ -181,9 +181,9 @@ use = [norm.eval()(tg.tensor(x[:n])).detach().numpy().ravel() for n in (1, 3)]
 print("by hand", by_hand, "in training", *training, "in use", *use)
 
 # %% [markdown]
-# The 8 matters in training, not in use: $m = 0.58$, $v = 2.29$ (by $N - 1$). Now ten layers of 128
-# units, from multiples of He's $\sigma$: our (PyTorch's) default $1 / \sqrt{3 n}$ is 0.41 of it,
-# Xavier's $1 / \sqrt n$ 0.71. Predict a layer's factor. Who learns, without and with batch norm?
+# The 8 matters in training, not in use: $m = 0.58$, $v = 2.29$ (its variances divide by $N - 1$).
+# Ten layers of 128 units, from multiples of He's $\sigma$: our (PyTorch's) default $1 / \sqrt{3 n}$
+# is 0.41 of it, Xavier's $1 / \sqrt n$ 0.71. A layer's factor? Who learns? And with batch norm?
 
 # %%
 STARTS = {"tiny": 0.16, "default": 6 ** -0.5, "Xavier": 2 ** -0.5, "He": 1.0, "huge": 2.4}
@@ -229,8 +229,8 @@ print("figure:", FIGURES / "04_layers_and_a_first_training.png")
 #
 # ## Your turn
 #
-# 1. Change a number: Adam's `lr=2e-3` to 2e-1, and to 2e-5 (a check complains). What of the loss?
-# 2. Write two rules: `python lessons/exercises/04_layers_and_a_first_training.py` grades you.
+# 1. Change a number: Adam's `lr=2e-3` to 2e-1, and to 2e-5 (a check complains). And the loss?
+# 2. Write two functions: `python lessons/exercises/04_layers_and_a_first_training.py` grades you.
 # 3. Explain a failure: let all start at 0 instead of 0.01. The hidden weights never move, and every
 #    digit gets the same answer, right for 11 %. Why, and which answer is it?
 

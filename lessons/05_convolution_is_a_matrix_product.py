@@ -43,9 +43,9 @@ tg.manual_seed(0)
 #
 # $$y_{noij} = \sum_{cuv} w_{ocuv} \, x_{n,c,si+u,sj+v}, \quad m = \lfloor (H+2p-k)/s \rfloor + 1.$$
 #
-# It has $m$ pixels down and across: a kernel's $k$ must lie within $H + 2p$, the image with the
-# $p$ rings of zeros that *padding* puts around it. What will the kernel [[-1, 1], [-1, 1]]
-# make of an image that is black (0) at its left and white (1) at its right?
+# It has $m$ pixels down and across: a $k$ by $k$ kernel must lie within $H + 2p$, the image's side
+# with the $p$ rings of zeros that *padding* puts around it. What will the kernel [[-1, 1], [-1, 1]]
+# make of an image that is black (0) on its left and white (1) on its right?
 
 # %%
 def conv_by_loops(x, weight, stride):
@@ -118,8 +118,8 @@ for way, seconds in zip(ways, times[:4] + [512 * times[4]]):
     print(f"{way:20} {seconds / times[0]:10,.1f} times the time of tinygen")
 
 # %% [markdown]
-# From channels first, patches take about twice as long; loops take thousands of times. tinygen does
-# what we did, leaves the walk to NumPy, and keeps images channels last, weights as in $K^T$. Its
+# From channels first, patches take about twice as long, loops thousands of times as long. tinygen
+# does what we did, leaves the walk to NumPy, keeps images channels last, weights as in $K^T$. Its
 # tricks, a list to come back to, and the times they gain (`python tests/benchmarks/tricks.py`):
 #
 # | trick | times | trick | times |
@@ -150,9 +150,9 @@ stamped = F.conv_transpose2d(tg.Tensor(g), tg.Tensor(weight), stride=2).data
 print(f"<conv(x, w), g> {(y * g).sum():.8f}   <x, conv_transpose(g, w)> {(x * stamped).sum():.8f}")
 
 # %% [markdown]
-# All sums of products agree, $\langle P K^T, g \rangle = \langle P, g K \rangle$, a *dot-product
-# test*: adding up is the transpose of copying. The way back, each $g$ stamping the kernel on the
-# result, is a *transposed convolution*. It makes images large: a layer too, `nn.ConvTranspose2d`.
+# The sums of products agree, $\langle P K^T, g \rangle = \langle P, g K \rangle$: a *dot-product
+# test*. Adding up is the transpose of copying. The way back, each $g$ stamping the kernel on the
+# result, is a *transposed convolution*. It makes images larger; as a layer, `nn.ConvTranspose2d`.
 #
 # ## A network that reads digits
 #
@@ -171,7 +171,7 @@ def accuracy():
 data = load("mnist")
 train = DataLoader((data.train[:IMAGES], data.train_labels[:IMAGES]), 64, shuffle=True)
 test = DataLoader((data.test, data.test_labels), 500)
-model = nn.Sequential(
+model = nn.Sequential(                            # to BatchNorm2d, each channel is one unit
     nn.Conv2d(1, 16, 5, stride=2, padding=2), nn.BatchNorm2d(16), nn.ReLU(),      # 16 x 14 x 14
     nn.Conv2d(16, 32, 5, stride=2, padding=2), nn.BatchNorm2d(32), nn.ReLU(),     # 32 x 7 x 7
     nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU(), nn.Linear(64, 10))
@@ -190,7 +190,7 @@ for epoch in range(EPOCHS):
 # %% [markdown]
 # ## Break it
 #
-# More than 99 % in the full run, with 114,410 weights. The favourite mistake: kernels in the order
+# More than 99 % in the full run, with 114,410 weights. A classic mistake: kernels in the order
 # channel, row, column meet patches in the order row, column, channel. All shapes fit. How much is
 # left if our second convolution is read so? And if the first is, with its one channel?
 
@@ -202,9 +202,9 @@ print(f"with a misread second convolution, the network reads {misread:.1%} of th
 
 # %% [markdown]
 # It answers with noise. The first would not change: one channel has one order, no grey image finds
-# the mistake. Do it yourself: put what stands behind `to break it` in its line, run again, and see
-# which check complains. The picture: a digit, its patches (four framed), and $P$; learnt kernels
-# (red above 0, blue below, scales of their own), what excites each (100 patches' mean), its answer.
+# the mistake. Do it yourself: put what follows `to break it` in its line, run again, and see
+# which check complains. The picture: a digit, its patches (four framed), and $P$; learned kernels
+# (red above 0, blue below, scaled one by one), what excites each (100 patches' mean), its answer.
 
 # %%
 K = model[0].weight.data.reshape(16, 25)
@@ -231,7 +231,7 @@ print("figure:", FIGURES / "05_convolution_is_a_matrix_product.png")
 # %% [markdown]
 # ## Your turn
 #
-# 1. Change the shifts: none at all, or up to 3 pixels. What does the network gain, what lose?
+# 1. Change the shifts: none at all, or up to 3 pixels. What does it gain, and what does it lose?
 # 2. Write the size of a dilated convolution, and the gradient with respect to the weights: `python
 #    lessons/exercises/05_convolution_is_a_matrix_product.py` grades you.
 # 3. Explain: *trained* with the mistake, forward and backward, it reads as well as ours. Why?

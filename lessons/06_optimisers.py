@@ -38,17 +38,17 @@ images, labels = mnist.train.reshape(-1, 784), mnist.train_labels
 #
 # The gradient says which way is down, not how far to go. In a valley 100 times as steep across as
 # along, $f(x) = \tfrac12 x^T H x = \tfrac12 (x_1^2 + 100\, x_2^2)$ with gradient $H x$, an SGD step
-# $x \leftarrow x - \text{lr} \cdot g$ takes $x_1$ times $1 - \text{lr}$, $x_2$ times
-# $1 - 100\, \text{lr}$. At lr = 0.02 that is $-1$, and $x_2$ never shrinks. At 0.018 it is $-0.8$,
-# a zigzag that dies out; but then 100 steps leave $0.982^{100} = 16$ % of the way along.
+# $x \leftarrow x - \text{lr} \cdot g$ (lr is lesson 04's $\eta$) multiplies $x_1$ by
+# $1 - \text{lr}$, $x_2$ by $1 - 100\, \text{lr}$. At lr = 0.02 that is $-1$: $x_2$ never shrinks.
+# At 0.018 it is $-0.8$, a zigzag that dies out; but 100 steps leave $0.982^{100} = 16$ % of $x_1$.
 #
-# ## The naive version: five rules
+# ## The naive version: five update rules
 #
 # *Momentum* adds steps up: what keeps its direction grows to $1 / (1 - 0.9) = 10$ times its size,
 # steps that alternate largely cancel. The others divide each coordinate by the size its gradients
-# had: *Adagrad* by the root of the sum of their squares; *RMSprop* by that of a running mean, $v
-# \leftarrow \beta v + (1 - \beta) g^2$, which forgets; *Adam* does so to such a mean $m$ of the
-# gradients. Running means start at 0, too small at first: Adam divides each by $1 - \beta^t$.
+# had: *Adagrad* by the root of the sum of their squares; *RMSprop* by the root of a running mean,
+# $v \leftarrow \beta v + (1 - \beta) g^2$, which forgets; *Adam* divides a running mean $m$ of the
+# gradients by that same root. The means start at 0, too small: Adam divides each by $1 - \beta^t$.
 # tinygen's class walks beside each rule, with gradients from the tape. Where do they end?
 
 # %%
@@ -141,8 +141,8 @@ for rule, (library, _) in tqdm(RULES.items(), desc="rates"):
 #
 # Ten hidden layers. A: from `nn.Linear`'s own start, 0.41 of He's, the gradient shrinks to 0.41 at
 # each layer on its way back (lesson 04), over five to $0.41^5 = 0.012$: it *vanishes*. B: twice
-# He's start *explodes*, $2^{10}$ is a thousand. The weights get this gradient times their input,
-# which biases keep up in A, and which grows forward in B, so all layers are alike. We print norms,
+# He's start *explodes*, $2^{10}$ is a thousand. The weights get this gradient times their input. In
+# A biases keep that up; in B it grows forward, so there all layers are alike. We print norms,
 # $\sqrt{\sum g^2}$. C has a rate ten times too large, D noisy gradients. *Clipping* brings a norm
 # above 1 to 1; *decay* lowers the rate to 0 on half a cosine. What cures whom? (`nan`: it broke.)
 
@@ -168,7 +168,7 @@ for sick in SICK:
 
 # %% [markdown]
 # A: only what gives the first layers longer steps helps (Adam divides by the gradient's size). B:
-# decay comes too late, and clipping only survives. C: clipped at 1, steps are still too long. D:
+# decay comes too late; clipping only keeps it alive. C: clipped at 1, steps are still too long. D:
 # what averages or shortens helps; batch norm hardly: the mean of ten images is noise as well.
 #
 # ## Break it
@@ -186,8 +186,8 @@ for name, factor in (("right", lambda t: 1.0),    # of step t + 1, as schedules 
           f"largest loss {loss.max():.2f}, at the end {end[name]:.2f}")
 
 # %% [markdown]
-# After a few wild steps all relus of some layer give 0, whatever the image: no gradient passes; the
-# loss stays at $\log 10 = 2.30$. Put in what stands behind `to break it`: which check complains?
+# After a few wild steps all ReLUs of some layer give 0, whatever the image: no gradient passes; the
+# loss stays at $\log 10 = 2.30$. Put in what follows `to break it`: which check complains?
 
 # %%
 figure, five = Figure(figsize=(10, 7), layout="constrained"), [*COLOURS, "#d99a2b"]
@@ -204,7 +204,7 @@ for cure, c in zip(("rate/10", "none", "decay", "clip", "batch x4"), five):
 valley.set(xlabel="x1 (along)", ylabel="x2 (across)", title="100 steps down the valley")
 layers.set(xlabel="layer", ylabel="gradient norm", title="Before training", ylim=(1e-7, 5e3))
 steps.set(xlabel="step", ylabel="gradient norm", title="C: a rate ten times too large (some break)")
-noise.set(xlabel="step", ylabel="loss, mean of the next 20 steps (nats)", title="D: batches of 10")
+noise.set(xlabel="step", ylabel="loss, mean of the next 20 steps", title="D: batches of 10")
 for axes in figure.axes:
     axes.legend(fontsize=8)
 figure.savefig(FIGURES / "06_optimisers.png", dpi=100)

@@ -126,7 +126,7 @@ for size in SIZES:
 # Draw a *new* code and decode it: a new image, a dream. But from where do we draw? Nobody told us.
 # Let us take normal numbers with mean 0 and variance 1.
 #
-# The judge is the digit classifier of lesson 05, trained for longer. The numbers in its last layer
+# The judge is the digit classifier of lesson 05, trained in full. The numbers in its last layer
 # but one are its *features*. The *Fréchet distance* compares those of our images with those of real
 # ones, by their means and spreads: 0 where they agree (Heusel et al. 2017, section 4). Real images
 # against other real ones give its *floor*. More numbers remember better. Do they dream better, too?
@@ -141,15 +141,15 @@ def distance(images):
     return metrics.frechet_distance(reference, features)
 
 remembered, dreamt = {}, {}
-print(f"Frechet distance of real images, the floor: {distance(x_test[:JUDGED]):.0f}")
+print(f"Fréchet distance of real images, the floor: {distance(x_test[:JUDGED]):.0f}")
 for size, model in models.items():
     remembered[size] = distance(rebuild(model, x_test[:JUDGED]))
     dreamt[size] = distance(decode(model, noise[size]))
     print(f"{size:2} numbers: rebuilt images {remembered[size]:.0f}, dreams {dreamt[size]:.0f}")
 
 # %% [markdown]
-# Rebuilt images come close to the floor, in the full form with 50 numbers. Dreams are bad with any.
-# The decoder is the same; only the codes are others.
+# In the full form, images rebuilt from 50 numbers come close to the floor. Dreams are bad with any.
+# The decoder is the same; only the codes differ.
 #
 # ## Why: nobody asked where the codes are
 #
@@ -180,13 +180,13 @@ for size, model in models.items():
           f"dreams {dreamt[size]:.0f}, moved {homely[size]:.0f}")
 
 # %% [markdown]
-# To the loss the two are the same, to the last digit. But their dreams differ. So the loss *cannot*
+# To the loss the two are the same, up to rounding. But their dreams differ. So the loss *cannot*
 # know how well an autoencoder dreams: it never looks at a code that no image has.
 #
 # Moving helps, but it does not cure (2 numbers are too few even to rebuild). The cloud of codes is
 # no normal one; it has holes, where the decoder was never asked for anything. In the full form, 50
 # numbers, moved, dream worse than 20: perhaps more room for holes. What is missing is a second
-# demand: codes should fill the normal distribution. Lesson 08 writes the VAE's loss down.
+# demand, that codes fill the normal distribution: lesson 08's *variational autoencoder*, or *VAE*.
 #
 # ## Break it
 #
@@ -196,14 +196,14 @@ for size, model in models.items():
 # %%
 half = train(Autoencoder(20), cut=True)
 broken = cost(exact, rebuild(half, x_test))
-print(f"with a detach too many: {broken:.1f} nats; gradient: {half.encoder[0].weight.grad}")
+print(f"with one detach too many: {broken:.1f} nats; gradient: {half.encoder[0].weight.grad}")
 
 # %% [markdown]
 # It falls far below the average image, so all *looks* well: the decoder has learned to read what a
 # random encoder happens to write. A falling loss does not prove that all of the network learns.
-# (Put what stands behind `to break it` in its line: which check complains?)
+# (Put what follows `to break it` in its line: which check complains?)
 #
-# In the picture a circle holds most draws, but not most codes. Dreams, moved or not, share draws.
+# In the picture a circle holds most draws, but not most codes. Both rows of dreams share the draws.
 
 # %%
 figure = Figure(figsize=(10, 4), layout="constrained")
@@ -228,7 +228,7 @@ print("figure:", FIGURES / "07_an_autoencoder.png")
 #
 # 1. Change a number: let `noise` have the standard deviation 0.5 or 2. What becomes of the dreams?
 #    The distance counts variety, too: are better figures better digits?
-# 2. Write an autoencoder that uses one matrix for both ways, and move its codes:
+# 2. Write the gradient of an autoencoder with one matrix for both ways, and the move of codes:
 #    `python lessons/exercises/07_an_autoencoder.py` grades you.
 # 3. Explain a failure: if codes and hidden layers had 784 numbers, each pixel could be copied by
 #    itself. Why need such an autoencoder know nothing of digits, however small its loss?

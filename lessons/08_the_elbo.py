@@ -103,7 +103,7 @@ print(f"closed form: {exact:.4f}, tinygen: {library:.4f}")
 # ## A gradient through a draw
 #
 # How does $E_q[f(z)]$ change with $\mu$? A draw has no derivative. There are two ways around it.
-# *Score function* (Williams 1992): move the probability, not the draw. As
+# *Score function* (Williams 1992): move the probability, not the draw. ($\nabla$ is a gradient.) As
 # $\nabla q = q \, \nabla \log q$, the gradient is the mean of $f(z) \, \nabla_\mu \log q(z)$, and
 # $\nabla_\mu \log q = (z - \mu) / \sigma^2$. It needs only the value of $f$: was this draw good?
 #
@@ -111,9 +111,9 @@ print(f"closed form: {exact:.4f}, tinygen: {library:.4f}")
 # \epsilon$ with the noise held fixed *is* differentiable: the gradient is the mean of $f'(z)$. It
 # needs the slope of $f$: which way is better?
 #
-# Take $f = \log p(x | z)$, summed over $D$ units like ours, each with its own code at $\mu = 0$,
-# $\sigma = 1$. By hand, the gradient by the first $\mu$ is $2 (x - 2 \mu) = 4$. One draw of the
-# slope is $4 - 4 \epsilon$, of variance 16; for $D = 1$ one draw of the score is
+# Take $f = \log p(x | z)$, summed over $D$ copies of our model, *units*, each with a $z$ of its own
+# at $\mu = 0$, $\sigma = 1$. By hand, the gradient by the first $\mu$ is $2 (x - 2\mu) = 4$. A draw
+# of the slope is $4 - 4 \epsilon$, of variance 16; for $D = 1$ one draw of the score is
 # $-2.919\, \epsilon + 4 \epsilon^2 - 2 \epsilon^3$, of variance 135.6. What will many units change?
 
 # %%
@@ -136,16 +136,16 @@ by_tape["score"] = tg.grad((f.detach() * log_q).mean(), tmu)[0][0].item()
 print("tinygen, 100 units:", {name: round(g, 2) for name, g in by_tape.items()})
 
 # %% [markdown]
-# Both are right on average. But the score multiplies *all* of $f$ by the noise of one unit, which
-# drowns in what the others did: with 100, the mean of 20,000 draws has a typical error of 3.5. The
-# slope of the first unit does not even see the others.
+# Both are right on average. But the score multiplies *all* of $f$ by the noise of one unit, whose
+# own part drowns among the others: with 100, the mean of 20,000 draws has a typical error of 3.5.
+# The slope of the first unit does not even see the others.
 #
 # ## On digits, in three ways
 #
 # The VAE's loss is minus the ELBO, a mean over images with one draw each; $-\log p(x | z)$ is the
-# $L$ of lesson 07. We train it as it should be; by the score function (the decoder still gets its
-# ordinary gradient); and with a frequent mistake: $e^{\log \sigma^2}$, the *variance*, where the
-# standard deviation $e^{\log \sigma^2 / 2}$ belongs. Which will end with the smallest loss?
+# $L$ of lesson 07 (a likelihood only of black or white pixels, but used for grey ones, too). We
+# train it rightly; by the score function (the encoder alone); and with a frequent mistake, the
+# *variance* $e^{\log \sigma^2}$ in place of its root $e^{\log \sigma^2/2}$. Whose loss is smallest?
 
 # %%
 def losses(model, x, noise, way):

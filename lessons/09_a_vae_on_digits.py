@@ -40,8 +40,8 @@ train_images, test_images, labels = mnist.train[:IMAGES], mnist.test[:TESTED], m
 #
 # A VAE is judged on images that it never saw by minus the ELBO, in *nats per image*: summed over
 # the 784 pixels, averaged over the images. A pixel $x$ that the decoder gives the probability $y$
-# costs the cross-entropy, $-x \log y - (1 - x) \log(1 - y)$. Who answers 1/2 everywhere pays
-# $784 \log 2 = 543.4$ nats. Who knows the mean image pays less. And who copies perfectly, $y = x$?
+# (lesson 07's $p$) costs $-x \log y - (1 - x) \log(1 - y)$, the cross-entropy. Answering 1/2
+# everywhere costs $784 \log 2 = 543.4$ nats, the mean image less. And a perfect copy, $y = x$?
 
 # %%
 def price(y, x):
@@ -158,7 +158,7 @@ print("nats above a perfect copy:", {name: round(nats) for name, nats in strange
 
 # %% [markdown]
 # Two numbers say less than twenty, and still sort the digits, roughly: codes are noisy, so what
-# neighbours decode to must serve both. And halfway is no stranger than the ends.
+# neighbours decode to must serve both. Halfway, mixed pixels are stranger than ends; codes are not.
 #
 # ## Temperature
 #
@@ -180,7 +180,7 @@ for T in (0.0, 0.5, 1.0, 2.0):
 #
 # ## Break it
 #
-# The most frequent mistake in VAE code: *averaging* the cross-entropy over pixels, as many losses
+# A frequent mistake in VAE code: *averaging* the cross-entropy over pixels, as many losses
 # do by default, but not the KL. Then it counts 1/784 of what it should. What will the VAE save on?
 
 # %%

@@ -63,7 +63,7 @@ for name, images in filled.items():
 # A decoder turns a code $z$ into a whole image, both halves at once. So look for a $z$ whose image
 # fits the half we know; the other half comes along. Which $z$? The most probable one. If a known
 # pixel is the decoder's plus noise of variance $\sigma^2$, and $z \sim N(0, 1)$ (the *prior*), then
-# minus the log of its probability is, up to a constant,
+# minus the log of its probability, given the known pixels, is, up to a constant,
 #
 # $$\frac{1}{2 \sigma^2} \sum_{\text{known}} (\text{decode}(z) - x)^2 + \frac{1}{2} |z|^2.$$
 #
@@ -77,7 +77,7 @@ pair = inpaint.by_search(lambda z: z.reshape(-1, 1, 1, 1).expand((len(z), 1, 1, 
 print("the pixels 1 and ? become", pair[0].ravel())
 
 # %% [markdown]
-# Now for digits. First a VAE, as in lesson 09, with 10 latent units, and trained for less long.
+# Now for digits. First a VAE, as in lesson 09, but with 10 latent units, and trained more briefly.
 
 # %%
 def train(training, images, epochs, batch_size):

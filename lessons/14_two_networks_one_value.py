@@ -28,21 +28,21 @@ FIGURES = pathlib.Path(globals().get("__file__", "notebook")).parent / "figures"
 FIGURES.mkdir(exist_ok=True)
 ALONE, STEPS, FRAME, BAR = (500, 600, 200, -0.8) if FAST else (2_000, 3_000, 100, -1.3)
 RING = {"modes": 4, "radius": 2.0, "sigma": 0.3}  # the real points: four clouds on a circle
-ADAM = {"lr": 2e-3, "betas": (0.5, 0.999)}
+ADAM = {"lr": 2e-3, "betas": (0.5, 0.999)}        # betas: what m and v keep a step (lesson 06)
 tg.manual_seed(0)
 rng = np.random.default_rng(0)
 
 # %% [markdown]
 # ## One value, two players
 #
-# A *generator* $G$ turns noise $z$ into examples. A *discriminator* $D$ gives the probability that
-# an example is real. They play for one number (Goodfellow et al. 2014, eq. 1; $E$ is a mean):
+# In a *GAN* (generative adversarial network) a *generator* $G$ turns noise $z$ into examples, and a
+# *discriminator* $D$ gives the probability that one is real (Goodfellow et al. 2014). They play for
 #
-# $$V(D, G) = E_x[\log D(x)] + E_z[\log(1 - D(G(z)))].$$
+# $$V(D, G) = E_x[\log D(x)] + E_z[\log(1 - D(G(z)))] \qquad \text{(eq. 1)}.$$
 #
-# $D$ wants it high, $G$ wants it low. What is the best that $D$ can do against a fixed $G$? Look at
-# one place $x$, where the real points have density $p$ and the made ones density $g$. It adds
-# $p \log D + g \log(1 - D)$ to $V$. The slope of that, $p / D - g / (1 - D)$, is zero at
+# $D$ wants it high, $G$ low ($E$ is a mean). What is the best that $D$ can do against a fixed $G$?
+# Look at one place $x$, where the real points have density $p$ and the made ones density $g$. It
+# adds $p \log D + g \log(1 - D)$ to $V$. The slope of that, $p / D - g / (1 - D)$, is zero at
 #
 # $$D^* = \frac{p}{p + g}, \qquad \text{so its logit is} \quad
 #   \log \frac{D^*}{1 - D^*} = \log p - \log g \qquad \text{(proposition 1)}.$$
@@ -60,7 +60,7 @@ print(f"of 99 values of D the best is {best:.2f}; D = 1/2 gives V = {2 * np.log(
 #
 # The real points are numbers from $N(1, 1)$. The generator has two weights, $G(z) = m + s z$, and
 # starts as $N(0, 1)$. There $\log p - \log g = -(x - 1)^2 / 2 + x^2 / 2 = x - 1/2$ by hand, a
-# straight line. So a discriminator with the logit $w_0 + w_1 x$ is enough.
+# straight line. So a discriminator with the logit $w_0 + w_1 x$ is enough (as long as $s = 1$).
 #
 # A round has two steps. First $D$ climbs $V$; by the logit, $\log D$ has the slope $1 - D$ and
 # $\log(1 - D)$ the slope $-D$. Then $G$ climbs $\log D(G(z))$: it moves its points to where $D$ is
@@ -92,7 +92,7 @@ for _ in range(200):
     w, m, s = naive_round(w, m, s, x, z)
 theirs = np.concatenate([p.detach().numpy().ravel() for p in training.model.parameters()])
 gap = abs(theirs - [s, m, w[1], w[0]]).max()
-print(f"after 200 rounds m = {m:.2f}, s = {s:.2f}; tinygen's four numbers differ by {gap:.0e}")
+print(f"after 200 rounds m = {m:.2f}, s = {s:.2f} (real: 1, 1); tinygen's differ by {gap:.0e}")
 
 # %% [markdown]
 # ## In the plane, with a real network
@@ -185,7 +185,7 @@ for loss, detach in [(loss, detach) for detach in (True, False) for loss in gan.
 # %% [markdown]
 # In the full run with `detach`, $V$ ends near $-1.386$: this $D$ can tell no more (a fresh one
 # could). Without it $V$ stays above, and clouds go missing (last panel). With the minimax loss $G$
-# stands still, and $D$ wins. No loss was `nan`. Look for $-\log 4$, not 0; ignorance gives it, too.
+# stands still, and $D$ wins. No loss was `nan`. Look for $V = -\log 4$; ignorance gives it, too.
 #
 # Blue: $D$ says real; red: made. Dots are real points, crosses made ones (even at the end narrower
 # than the clouds). `figures/14_two_networks_one_value.gif` shows the whole game.

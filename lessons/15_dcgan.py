@@ -117,7 +117,7 @@ print(f"our layers are tinygen's: {same}; pictures in NumPy and in layers differ
 # %% [markdown]
 # ## How loud is a generator at birth?
 #
-# 0.02 is small. A layer that adds up $n$ numbers of size 1 gives $0.02 \sqrt n$, or behind a ReLU,
+# 0.02 is small. A layer that adds up $n$ numbers of size 1 gives $0.02 \sqrt n$, or after a ReLU,
 # which halves the mean square, $0.02 \sqrt{n / 2}$ (lesson 04). The dense layer adds up 100: 0.2.
 # A transposed convolution adds up 4 stamps of each channel, of 32 and then of 16 at width 16:
 # $0.02 \sqrt{4 \cdot 32 / 2} = 0.16$ and $0.02 \sqrt{4 \cdot 16 / 2} = 0.113$. How far from
@@ -144,7 +144,7 @@ for norm in (False, True):
 #
 # Not the losses: they say who is winning. The digit classifier of lesson 05 looks at samples. The
 # *entropy* of its answers is 1 for ten equal shares, 0 for one digit; its *confidence* is how
-# probable it finds them. The *Frechet distance* (Heusel et al. 2017) compares its *features*, 64
+# probable it finds its answers. The *Fréchet distance* of lesson 07 compares its *features*, the 64
 # numbers before the last layer, with those of real digits. It says something only beside its floor,
 # real against real. Predict entropy and confidence of the first, formless samples.
 
@@ -174,7 +174,7 @@ def train(name, steps, **ingredients):
 
 ROW = "{:22} {:9.0f} {:8.2f} {:11.2f} {:7.2f}"
 runs, floor = {"the recipe": train("the recipe", LAST)}, judge(mnist.train[:JUDGED])
-print("                         Frechet  entropy  confidence  V(D,G)")
+print("                         Fréchet  entropy  confidence  V(D,G)")
 for step, found in runs["the recipe"][0].items():
     print(ROW.format(f"step {step}", *found))
 print(ROW.format("real training images", *floor, np.nan))
@@ -199,16 +199,16 @@ for name in sorted(early, key=early.get):
     print(f"step {EARLY}:", ROW.format(name, *early[name]))
 
 # %% [markdown]
-# Batch norm, by far. Without it PyTorch's larger start saves the day, and with it that start is
-# even ahead so early: the size of the signal counts. Kernels of 3, or the plain ReLU instead of the
-# leaky one, change little here (one seed!); deeper networks may need them. A recipe is a start, not
-# a law.
+# In the full form batch norm, by far. Without it PyTorch's larger start saves the day, and with it
+# that start is even ahead this early: the size of the signal counts. Kernels of 3, or a plain ReLU
+# instead of the leaky one, change little here (one seed!); deeper networks may suffer from them. A
+# recipe is a start, not a law.
 #
 # ## Break it
 #
 # A mistake easily made: give *all* weights mean 0, batch norm's scales as well, and it multiplies
-# by 0.02 again. Put what stands behind `to break it` in its line: which check complains? The middle
-# of the figure is what a generator draws that hears too little: no batch norm at all.
+# by 0.02 again. Put what follows `to break it` in its line: which check complains? The middle of
+# the figure shows what a generator draws when it hears too little: there, without batch norm.
 
 # %%
 figure = Figure(figsize=(11, 4), layout="constrained")
@@ -220,7 +220,7 @@ for axes, (name, (_, samples)) in zip(grids, runs.items()):
 for (name, (judged, _)), colour in zip(runs.items(), [*COLOURS, "#d99a2b", "0.4"]):
     curves.loglog([*judged], [found[0] for found in judged.values()], ".-", c=colour, label=name)
 curves.axhline(floor[0], color="0.5", ls="--", label="real training images")
-curves.set(title="How far from real digits", xlabel="step", ylabel="Frechet distance")
+curves.set(title="How far from real digits", xlabel="step", ylabel="Fréchet distance")
 curves.legend(fontsize=7)
 figure.savefig(FIGURES / "15_dcgan.png", dpi=75)
 print("figure:", FIGURES / "15_dcgan.png")

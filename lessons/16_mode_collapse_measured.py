@@ -3,7 +3,7 @@
 #
 # **Question.** A generator leaves out half of the data: how often, how badly, and what helps?
 #
-# **Know first.** Lesson 14 (the two players), and lesson 06 for Adam and RMSprop.
+# **Know first.** Lessons 14 (the two players), 06 (Adam and RMSprop) and 08 (the KL divergence).
 #
 # **Read beside.** `tinygen/metrics.py`: `mode_count`; `tinygen/datasets.py`: `ring` and `grid`.
 #

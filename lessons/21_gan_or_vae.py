@@ -125,7 +125,7 @@ def measure(images):
 
 
 table = {name: measure(x) for name, x in {"real": other, **cheats, **samples}.items()}
-print(f"{'':10}   sharp  diverse  nearest  Frechet  precision  recall  entropy  confid.")
+print(f"{'':10}   sharp  diverse  nearest  Fréchet  precision  recall  entropy  confid.")
 for name, row in table.items():
     print(f"{name:10}" + "".join([f"{x:{w}.{p}f}" for x, w, p in zip(
         row.values(), (8, 9, 9, 9, 11, 8, 9, 9), (2, 2, 2, 0, 2, 2, 2, 2))]))
@@ -171,10 +171,10 @@ for a, b in np.exp(np.random.default_rng(2).normal(0, 0.15, (200, 2))):
     agree.append(f"take the {closer_to_real(a, b)}" in sentence or "take the" not in sentence)
 
 # %% [markdown]
-# No judgement is fixed: change the places, and the names change; put a miser beside a copier, and
-# variety goes to the copier. Where the two are as good as equal, or both are far from real images
-# in sharpness or diversity, it says so. `tinygen compare --data FOLDER` does it for your images.
-# Where the classifier is unsure of them, it says so; where it is sure and wrong, it cannot.
+# It agrees where it chooses, in 200 random pairs. No judgement is fixed: change the places, and the
+# names change; put a miser beside a copier, and variety goes to the copier. Where both are as good
+# as equal, or far from real images, it says so. `tinygen compare --data FOLDER` does it for your
+# images. Where the classifier is unsure of them, it says so; where sure and wrong, it cannot.
 #
 # Some things are in no column of samples:
 #

@@ -738,6 +738,13 @@ def test_a_model_that_begins_with_flatten_takes_an_array():
 
 
 DEFAULTS = [
+    (nn.init.normal_, {"mean": 0, "std": 1}),
+    (nn.init.uniform_, {"a": 0, "b": 1}),
+    (nn.init.xavier_uniform_, {"gain": 1}),
+    (nn.init.xavier_normal_, {"gain": 1}),
+    (nn.init.kaiming_uniform_, {"a": 0, "mode": "fan_in", "nonlinearity": "leaky_relu"}),
+    (nn.init.kaiming_normal_, {"a": 0, "mode": "fan_in", "nonlinearity": "leaky_relu"}),
+    (nn.init.orthogonal_, {"gain": 1}),
     (nn.functional.leaky_relu, {"negative_slope": 0.01}),
     (nn.functional.dropout, {"p": 0.5, "training": True}),
     (
@@ -785,6 +792,12 @@ DEFAULTS = [
 def test_defaults_are_the_ones_learners_will_meet_in_pytorch(f, expected):
     parameters = inspect.signature(f).parameters.values()
     assert {p.name: p.default for p in parameters if p.default is not p.empty} == expected
+
+
+@pytest.mark.parametrize("nonlinearity, gain", [
+    ("linear", 1), ("sigmoid", 1), ("tanh", 5 / 3), ("relu", 2 ** 0.5), ("leaky_relu", 1.4141429)])
+def test_gains_are_pytorchs(nonlinearity, gain):
+    assert nn.init.calculate_gain(nonlinearity) == pytest.approx(gain, rel=1e-7)
 
 
 def test_a_module_hands_named_arguments_to_forward():

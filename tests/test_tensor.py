@@ -629,6 +629,17 @@ def test_an_optimiser_step_between_forward_and_backward_is_noticed():
         y.backward()
 
 
+def test_a_change_is_told_of_the_right_argument_beside_a_constant():
+    p = parameter()
+    y = tg.where(np.array([True, False, True]), p, p * 2).sum()
+    z = tg.cat([np.zeros(1, np.float32), p]).sum()
+    with tg.no_grad():
+        p += 1
+    for total, name in ((y, "where: x"), (z, "cat: argument 1")):
+        with pytest.raises(RuntimeError, match=rf"{name} of shape \(3,\) was changed in place"):
+            total.backward()
+
+
 def test_load_state_dict_between_forward_and_backward_is_noticed():
     net = nn.Linear(2, 1)
     state = {name: value.clone() for name, value in net.state_dict().items()}
@@ -706,10 +717,11 @@ def test_a_changed_result_is_noticed():
         y.sum().backward()
 
 
-def test_a_result_changed_before_the_second_walk_is_noticed():
-    """The rule of exp reads its result: d(g)/dv = y, wherever the walk does not reach exp."""
+@pytest.mark.parametrize("f", [lambda x: x.exp(), lambda x: 1 / x], ids=["exp", "div"])
+def test_a_result_changed_before_the_second_walk_is_noticed(f):
+    """The rule reads its result: dg/dv is y or -y / x, and the walk to v does not reach f."""
     x, v = leaf(1.0, 2.0), leaf(1.0, 1.0)
-    y = x.exp()
+    y = f(x)
     g, = tg.grad(y, x, v, create_graph=True)
     y.detach()[0] = 0.0
     with pytest.raises(RuntimeError, match=r"mul: y of shape \(2,\) was changed in place"):

@@ -234,7 +234,6 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
         while nodes:
             node = nodes.pop()
             g = gradients[node] if node in targets else gradients.pop(node)
-            ours.discard(node)
             if node.args is None:
                 raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this "
                                    "graph; pass retain_graph=True there to walk it twice")

@@ -7,7 +7,7 @@ import math
 
 
 def divide_rules(g, x, y):
-    """The derivatives of the end with respect to x and y, a pair; g is the one to x / y.
+    """The derivatives of the end with respect to x and y, a pair; g is that with respect to x / y.
 
     All are plain numbers.
     """

@@ -12,10 +12,10 @@ from tinygen import optim
 def adamw_step(x, g, m, v, t, lr, betas, eps, weight_decay):
     """One step of AdamW (Loshchilov and Hutter 2019): the new x, m and v, three new arrays.
 
-    First all weights shrink a little, x * (1 - lr * weight_decay): this pulls those to 0 that the
-    loss does not need. Then x takes Adam's step of lesson 06, for the gradient g. x, g, m and v
-    have one shape; m and v are the running means before this step, t = 1, 2, ... is its number,
-    and betas are the factors that m and v keep (0.9 and 0.999 in the lesson).
+    First all weights shrink a little, x * (1 - lr * weight_decay): those that the loss does not
+    need go to 0. (This is not the lesson's decay, which lowers lr.) Then x takes Adam's step of
+    lesson 06, for the gradient g. x, g, m and v have one shape; m and v are the running means
+    before this step, t = 1, 2, ... is its number, and betas are the factors that m and v keep.
     """
     raise NotImplementedError
 
