@@ -87,6 +87,23 @@ def test_the_three_primitives_are_each_others_transposes(data, c):
     np.testing.assert_allclose(found, naive.conv2d_weight(x, y, c["kernel"], *options), atol=1e-12)
 
 
+@pytest.mark.parametrize("cache, pieces", [(1, [1] * 7), (1000, [2, 2, 3]), (2268, [7])])
+def test_a_few_images_at_a_time(monkeypatch, cache, pieces):
+    monkeypatch.setattr(conv, "CACHE", cache)
+    rng, options = np.random.default_rng(0), ((2, 1), (1, 1), (1, 1))
+    x, weight, y = [rng.standard_normal(shape)
+                    for shape in ((7, 3, 6, 5), (4, 3, 3, 2), (7, 4, 3, 6))]
+    taken = [part.stop - part.start for part, _ in conv.patches(x, (3, 2), *options, (3, 6))]
+    assert taken == pieces                          # an image has 18 patches of 18 numbers
+    found = conv.conv2d(x, weight, None, *options)
+    np.testing.assert_allclose(found, naive.conv2d(x, weight, *options), atol=1e-12)
+    found, more = conv.conv_transpose2d(y, weight, None, *options, (6, 5)), (1, 0)
+    expected = naive.conv_transpose2d(y, weight, *options[:2], more)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    found = conv.conv2d_weight(x, y, (3, 2), *options)
+    np.testing.assert_allclose(found, naive.conv2d_weight(x, y, (3, 2), *options), atol=1e-12)
+
+
 @st.composite
 def pools(draw):
     kernel, stride = draw(pairs), draw(pairs)

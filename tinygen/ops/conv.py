@@ -88,9 +88,7 @@ def scatter(y, weight, stride, padding, dilation, size):
     (n, _, oh, ow), (_, c, kh, kw) = y.shape, weight.shape
     stamps = (flat(channels_last(y)) @ columns(weight).T).reshape(n, oh, ow, kh, kw, c)
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
-    height = max(size[0] + 2 * ph, (oh - 1) * sh + (kh - 1) * dh + 1)
-    width = max(size[1] + 2 * pw, (ow - 1) * sw + (kw - 1) * dw + 1)
-    out = array_module(y).zeros((n, height, width, c), y.dtype)
+    out = array_module(y).zeros((n, size[0] + 2 * ph, size[1] + 2 * pw, c), y.dtype)
     for i in range(kh):
         for j in range(kw):
             out[:, i * dh:i * dh + oh * sh:sh, j * dw:j * dw + ow * sw:sw] += stamps[:, :, :, i, j]
