@@ -114,6 +114,7 @@ def test_the_page_says_what_was_compared(written):
                  f"{g.history[-1]['test_value']:.3f} nats", "-1.386", "2.25", "no reconstructions"):
         assert part in text, part
     assert "mean over an epoch" in text and "cross-entropy" in text
+    assert "cannot be judged" not in text
 
 
 def test_the_order_of_the_page(written):
@@ -234,6 +235,9 @@ def test_advice_does_not_take_noise_for_sharpness():
     assert first.startswith("Neither") and "0.30" in first and "2.50" in first
     assert "the GAN is nearer" in first
     assert "nearer" not in report.advice({**BASE, "sharpness": 0.5}, {**BASE, "sharpness": 0.5})[0]
+    for sharpness, begin in ((1.4, "Neither model has"), (1.2, "For crisp images take the GAN")):
+        first = report.advice({**BASE, "sharpness": 0.6}, {**BASE, "sharpness": sharpness})[0]
+        assert first.startswith(begin)
 
 
 def judged(distance, precision, recall, confidence=1.0):
@@ -253,9 +257,11 @@ def test_the_classifier_is_quoted_for_both_and_doubted_where_it_does_not_know_th
     assert "samples of both are about as close: " in alike and "closer" not in alike
     early = report.closer(judged(700, 0.3, 0.1), judged(400, 0.4, 0), judged(12, 0.88, 0.91))
     assert len(early) == 3 and "train longer before you choose" in early[0]
+    weak = judged(700, 0.5, 0)             # above half of 0.88, which is what counts as early
+    assert len(report.closer(weak, weak, judged(12, 0.88, 0.91))) == 2
     doubted = report.closer(v, g, judged(12, 0.88, 0.91, confidence=0.64))[0]
     assert "Trust this less" in doubted and "only 0.64" in doubted
-    assert report.closer({}, {}, {}) == []
+    assert report.closer({}, {}, {}) == report.closer({}, g, judged(12, 0.88, 0.91)) == []
 
 
 def test_advice_warns_of_copies_and_of_collapse():
