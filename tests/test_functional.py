@@ -322,7 +322,15 @@ def test_batch_norm_brings_each_channel_to_weight_and_bias(shape):
     np.testing.assert_allclose(y.std(axis=axes), weight.data, rtol=1e-4)
 
 
-def test_the_gradient_of_batch_norm_survives_a_mean_far_from_0():
+def test_eps_joins_the_variance_of_the_batch():
+    x = random(6, 2, 4)
+    expected = x - x.mean((0, 2), keepdims=True)
+    expected /= np.sqrt(x.var((0, 2), keepdims=True) + 7)
+    y = F.batch_norm(tg.tensor(x), None, None, training=True, eps=7.0)
+    assert_close(y, expected, atol=1e-6)
+
+
+def test_batch_norm_survives_a_mean_far_from_0():
     # float32 rounds a mean of 10^5 by up to 4e-3 of the standard deviation here. The rules take
     # back what that leaves in x - mean; without it the gradients are wrong by as much.
     x = (random(50, 3) + 1e5).astype("float32")
@@ -331,7 +339,7 @@ def test_the_gradient_of_batch_norm_survives_a_mean_far_from_0():
     for dtype in ("float32", "float64"):
         inputs = [tg.tensor(a.astype(dtype), requires_grad=True) for a in (x, weight, weight)]
         y = F.batch_norm(inputs[0], None, None, *inputs[1:], training=True)
-        found.append(tg.grad(y, inputs, tg.tensor(g.astype(dtype))))
+        found.append([y.detach(), *tg.grad(y, inputs, tg.tensor(g.astype(dtype)))])
     for single, double in zip(*found):
         np.testing.assert_allclose(single.data, double.data, rtol=2e-5, atol=2e-5)
 
