@@ -141,7 +141,7 @@ def distance(images):
     return metrics.frechet_distance(reference, features)
 
 remembered, dreamt = {}, {}
-print(f"Fréchet distance of real images, the floor: {distance(x_test[:JUDGED]):.0f}")
+print(f"Frechet distance of real images, the floor: {distance(x_test[:JUDGED]):.0f}")
 for size, model in models.items():
     remembered[size] = distance(rebuild(model, x_test[:JUDGED]))
     dreamt[size] = distance(decode(model, noise[size]))

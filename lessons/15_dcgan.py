@@ -174,7 +174,7 @@ def train(name, steps, **ingredients):
 
 ROW = "{:22} {:9.0f} {:8.2f} {:11.2f} {:7.2f}"
 runs, floor = {"the recipe": train("the recipe", LAST)}, judge(mnist.train[:JUDGED])
-print("                         Fréchet  entropy  confidence  V(D,G)")
+print("                         Frechet  entropy  confidence  V(D,G)")
 for step, found in runs["the recipe"][0].items():
     print(ROW.format(f"step {step}", *found))
 print(ROW.format("real training images", *floor, np.nan))

@@ -125,7 +125,7 @@ def measure(images):
 
 
 table = {name: measure(x) for name, x in {"real": other, **cheats, **samples}.items()}
-print(f"{'':10}   sharp  diverse  nearest  Fréchet  precision  recall  entropy  confid.")
+print(f"{'':10}   sharp  diverse  nearest  Frechet  precision  recall  entropy  confid.")
 for name, row in table.items():
     print(f"{name:10}" + "".join([f"{x:{w}.{p}f}" for x, w, p in zip(
         row.values(), (8, 9, 9, 9, 11, 8, 9, 9), (2, 2, 2, 0, 2, 2, 2, 2))]))
