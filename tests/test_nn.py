@@ -738,6 +738,8 @@ def test_a_model_that_begins_with_flatten_takes_an_array():
 
 
 DEFAULTS = [
+    (tg.cat, {"dim": 0}),
+    (tg.stack, {"dim": 0}),
     (nn.init.normal_, {"mean": 0, "std": 1}),
     (nn.init.uniform_, {"a": 0, "b": 1}),
     (nn.init.xavier_uniform_, {"gain": 1}),
