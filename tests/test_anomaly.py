@@ -95,3 +95,11 @@ def test_afterwards_nobody_watches():
     with pytest.raises(RuntimeError, match="log"), tg.detect_anomaly():
         tg.zeros(1).log()
     assert parts() == before and tg.zeros(1).log().item() == -math.inf
+
+
+def test_results_are_watched_again_after_a_backward():
+    with tg.detect_anomaly():
+        leaf = tg.tensor([4.0], requires_grad=True)
+        leaf.sqrt().sum().backward()
+        with pytest.raises(RuntimeError, match="log: its result"), np.errstate(all="ignore"):
+            (leaf - 5).log()

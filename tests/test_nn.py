@@ -738,6 +738,12 @@ def test_a_model_that_begins_with_flatten_takes_an_array():
 
 
 DEFAULTS = [
+    *[(f, {"dim": None, "keepdim": False})
+      for f in (tg.sum, tg.mean, tg.amax, tg.amin, tg.max, tg.min, tg.argmax, tg.argmin)],
+    (tg.logsumexp, {"keepdim": False}),
+    (tg.norm, {"p": 2, "dim": None, "keepdim": False}),
+    (tg.var, {"dim": None, "correction": 1, "keepdim": False}),
+    (tg.std, {"dim": None, "correction": 1, "keepdim": False}),
     (tg.cat, {"dim": 0}),
     (tg.stack, {"dim": 0}),
     (nn.init.normal_, {"mean": 0, "std": 1}),
