@@ -1198,7 +1198,12 @@ def test_creation_functions():
     assert_values(tg.linspace(0, 1, 3), [0.0, 0.5, 1.0])
     assert_values(tg.eye(2, 3), [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     assert_values(tg.arange(0, 1, 0.25), [0.0, 0.25, 0.5, 0.75])
-    assert tg.arange(3).dtype == np.int64 and tg.arange(1, 3).data.tolist() == [1, 2]
+    assert tg.arange(3).dtype == np.int64 and tg.arange(3).data.tolist() == [0, 1, 2]
+    assert tg.arange(1, 3).data.tolist() == [1, 2]
+    x = tg.randn(2)
+    assert_values(tg.zeros_like(x), [0.0, 0.0])
+    assert_values(tg.ones_like(x), [1.0, 1.0])
+    assert_values(tg.full_like(x, 2.5), [2.5, 2.5])
 
 
 @pytest.mark.parametrize(
