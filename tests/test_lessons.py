@@ -1,17 +1,13 @@
 """Lessons run, end as they promise, and fail when broken; exercises grade as they should."""
 
 import ast
-import functools
-import os
 import re
 import runpy
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from lesson_runs import run
 
 from tinygen import lessons
 from tinygen.backend import InputError
@@ -20,53 +16,26 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "lessons"
 LESSONS = lessons.find()
 FIELDS = ["Question", "Know first", "Read beside", "Time", "Ends with"]
-BREAK = "  # to break it: "
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
 every_exercise = pytest.mark.parametrize("name", [lesson.path.stem for lesson in LESSONS])
 
 
-def run(path, cwd):
-    """Run a script in the fast form, without a display, as a process of its own.
-
-    One thread is enough for it, and two that wait for each other on a busy machine take minutes.
-    """
-    environment = {name: value for name, value in os.environ.items()
-                   if name not in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")}
-    return subprocess.run(
-        [sys.executable, path], cwd=cwd, capture_output=True, text=True, encoding="utf-8",
-        env=environment | {"TINYGEN_FAST": "1", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1",
-                           "OPENBLAS_NUM_THREADS": "1"})
+@pytest.fixture
+def whole_lesson(lesson, finished):
+    """The finished process of the lesson, and the folder that it ran in."""
+    return finished(lesson.path, "whole_lesson")
 
 
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
-    """outcomes(path): the lesson as it stands and with its planted break, run at the same time.
-
-    Of each the finished process and the folder that it ran in.
-    """
-    @functools.cache
-    def run_both(path):
-        lines = path.read_text("utf-8").split("\n")
-        places = [i for i, line in enumerate(lines) if BREAK in line]
-        assert len(places) == 1, "one line shows how to break the lesson"
-        line = lines[places[0]]
-        indent = line[:len(line) - len(line.lstrip())]
-        broken = [*lines]
-        broken[places[0]] = indent + line.partition(BREAK)[2]
-        folders = [tmp_path_factory.mktemp("lesson") for _ in range(2)]
-        for folder, text in zip(folders, (lines, broken)):
-            (folder / path.name).write_text("\n".join(text))
-        with ThreadPoolExecutor(2) as pool:
-            ran = pool.map(lambda folder: run(folder / path.name, folder), folders)
-        return list(zip(ran, folders))
-
-    return run_both
+@pytest.fixture
+def broken_lesson(lesson, finished):
+    """The same with the break that the lesson proposes."""
+    return finished(lesson.path, "broken_lesson")
 
 
 @every_lesson
-def test_a_lesson_runs_and_ends_as_it_promises(lesson, outcomes):
-    ran, folder = outcomes(lesson.path)[0]
+def test_a_lesson_runs_and_ends_as_it_promises(lesson, whole_lesson):
+    ran, folder = whole_lesson
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == lesson.fields["Ends with"].strip("`")
     figure = folder / "figures" / f"{lesson.path.stem}.png"
@@ -74,8 +43,8 @@ def test_a_lesson_runs_and_ends_as_it_promises(lesson, outcomes):
 
 
 @every_lesson
-def test_the_planted_break_makes_the_self_check_fail(lesson, outcomes):
-    ran, _ = outcomes(lesson.path)[1]
+def test_the_planted_break_makes_the_self_check_fail(broken_lesson):
+    ran, _ = broken_lesson
     assert ran.returncode == 1
     assert ran.stderr.strip().splitlines()[-1].startswith("AssertionError: "), ran.stderr
 
