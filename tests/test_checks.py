@@ -20,7 +20,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import tinygen as tg
 from tinygen import backend, checks, functional, nn, ops
-from tinygen.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from tinygen.gradcheck import (
+    GradcheckError, gradcheck, gradgradcheck, gradient_function, largest_error,
+)
 from tinygen.ops.shapes import device_of, mask, match_order, sum_to
 from tinygen.tensor import OPS, op, raw
 
@@ -213,6 +215,37 @@ def test_a_value_saved_by_the_body_is_found_by_second_order_alone(planted):
     assert gradcheck(square, point(3))
     with pytest.raises(GradcheckError, match=r"input 0, element \(0,\)"):
         gradgradcheck(square, point(3))
+
+
+@pytest.mark.parametrize("slope, error, passes", [
+    (0, 0.9e-5, True), (0, 1.1e-5, False),             # atol = 1e-5
+    (10, 1.0e-2, True), (10, 1.003e-2, False),         # and rtol = 1e-3
+    (-10, 1.0e-2, True), (-10, 1.003e-2, False)])
+def test_an_error_passes_up_to_atol_plus_rtol_times_the_slope(planted, slope, error, passes):
+    line = planted(lambda g, out, x: g * (slope + error))(lambda x: slope * x)
+    assert gradcheck(line, point(1), raise_exception=False) == passes
+    worst, = largest_error(line, [point(1)], atol=1)
+    assert worst == pytest.approx(error / max(1, abs(slope)), rel=1e-3)
+
+
+def test_inputs_are_moved_by_eps_up_and_down():
+    seen = []
+
+    def square(x):
+        seen.append(x.data[0] - 0.3)
+        return x * x
+
+    gradcheck(square, point(1))
+    assert seen[1:] == pytest.approx([1e-6, -1e-6], rel=1e-6)
+    gradcheck(square, point(1), eps=1e-4)
+    assert seen[4:] == pytest.approx([1e-4, -1e-4], rel=1e-6)
+
+
+def test_an_input_that_is_not_used_has_the_gradient_0():
+    assert gradcheck(lambda x, y: x * x, [point(3), point(2)])
+    assert gradgradcheck(lambda x, y: x * x, [point(3), point(2)])
+    gradient, arguments = gradient_function(lambda x, y: x * x, [point(3), point(2)])
+    assert (gradient(*arguments)[1].data == 0).all()
 
 
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
