@@ -8,15 +8,17 @@ medians. Sizes are those of a DCGAN step with 64 images, unless the name says ot
 What we tried and left out, on two cores, because it gained little or made others slower:
 
 - patches kept for the gradient of the weights: 2 to 3 % of a DCGAN step, for much memory;
-- Winograd's convolution with fewer multiplications: 15 to 30 % slower, by its extra copies;
+- Winograd's convolution, with fewer multiplications and more copies: forward and for the weights 25
+  to 30 % slower, for the input 1 to 15 % faster, with much code;
 - the gradient of a convolution's input by tiles, rows or columns, without the cells at the edge
-  that nobody needs: 0 to 8 % of it, since the smaller products run at a lower rate;
-- ReLU, leaky ReLU and batch norm in pieces that fit into the cache: from 20 % faster to 25 % slower
-  by the machine and the size, about 1 % of a step;
+  that nobody needs: 0 to 13 % of it, since the smaller products run at a lower rate;
+- ReLU, leaky ReLU and batch norm in pieces that fit into the cache: from 30 % faster to 25 % slower
+  by the operation, the machine and the size; about 1 % of a step;
 - Python threads for copies and elementwise work: BLAS's second thread waits by spinning, and takes
   their core. Half of the images for each thread, with a BLAS of one thread: 7 % of a DCGAN step,
   but a library would have to set BLAS's threads for everybody;
-- features before examples in memory: products of a dense VAE 10 to 20 % faster, losses slower.
+- features before examples in memory: products of a dense VAE 10 to 20 % faster, but losses then
+  mix two orders.
 
 Where a DCGAN step takes longer than PyTorch's, two things are left: PyTorch's convolutions need no
 patches, and it does elementwise work on both cores.
