@@ -441,6 +441,21 @@ def test_nested_no_grad_ends_with_the_outer_block():
     assert is_grad_enabled()
 
 
+def test_set_grad_enabled_switches_at_the_call_or_for_a_block():
+    x = leaf(1.0)
+    with tg.set_grad_enabled(False):
+        assert not (x * 2).requires_grad
+        tg.set_grad_enabled(True)
+        assert (x * 2).requires_grad
+    assert (x * 2).requires_grad
+    try:
+        tg.set_grad_enabled(False)
+        assert not (x * 2).requires_grad and not tg.is_grad_enabled()
+    finally:
+        tg.set_grad_enabled(True)
+    assert (x * 2).requires_grad
+
+
 @pytest.mark.parametrize("context", [tg.no_grad, lambda: tg.set_grad_enabled(False)])
 def test_an_exception_inside_switches_recording_back_on(context):
     with pytest.raises(ZeroDivisionError), context():

@@ -18,7 +18,7 @@ import importlib
 __version__ = "0.1.0"
 
 from .backend import InputError, float32, float64, int64, manual_seed, set_default_device
-from .tensor import Tensor, enable_grad, grad, no_grad, set_grad_enabled
+from .tensor import Tensor, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from .creation import (arange, eye, full, full_like, linspace, ones, ones_like, rand, rand_like,
                        randint, randn, randn_like, randperm, tensor, zeros, zeros_like)
 from .ops import *  # noqa: F403  (every primitive is a public function, as in PyTorch)

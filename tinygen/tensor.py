@@ -335,28 +335,35 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return tuple([g if g is None or create_graph else Tensor(g) for g in results])
 
 
-@contextlib.contextmanager
-def set_grad_enabled(mode):
-    """In this block and thread, record operations (True) or not (False). Also a decorator.
+class set_grad_enabled:
+    """Record operations (True) or not (False), in this thread: from now on, or in a `with` block.
 
-    In PyTorch the call alone would switch, too.
+    As in PyTorch, the call alone switches.
     """
-    before, _state.recording = _state.recording, mode
-    try:
-        yield
-    finally:
-        _state.recording = before
+
+    def __init__(self, mode):
+        self.before, _state.recording = _state.recording, mode
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exception):
+        _state.recording = self.before
 
 
 def is_grad_enabled():
     return _state.recording
 
 
+@contextlib.contextmanager
 def no_grad():
     """Record nothing inside this block: for evaluation and updates. Also a decorator."""
-    return set_grad_enabled(False)
+    with set_grad_enabled(False):
+        yield
 
 
+@contextlib.contextmanager
 def enable_grad():
     """Record operations inside this block, even within `no_grad()`. Also a decorator."""
-    return set_grad_enabled(True)
+    with set_grad_enabled(True):
+        yield
