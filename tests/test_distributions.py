@@ -349,6 +349,9 @@ def test_a_probability_of_0_has_the_gradient_of_the_others():
     p = tg.tensor([0.0, 1.0, 3.0], requires_grad=True)
     Categorical(probs=p).log_prob(tg.tensor(1)).backward()      # log p_1 / (p_0 + p_1 + p_2)
     np.testing.assert_allclose(p.grad.numpy(), [-0.25, 0.75, -0.25], rtol=1e-6)
+    p.grad = None
+    Categorical(probs=p).probs[0].backward()                    # p_0 / (p_0 + p_1 + p_2)
+    np.testing.assert_allclose(p.grad.numpy(), [0.25, 0, 0], rtol=1e-6)
     entropy = Categorical(probs=p.detach()).entropy().item()
     assert abs(entropy - (0.25 * math.log(4) + 0.75 * math.log(4 / 3))) < 1e-6
 

@@ -454,6 +454,10 @@ def test_upsample_repeats_pixels_and_sums_their_gradients(scale):
     assert (x.grad.data == sh * sw).all()
 
 
+def test_pad_with_no_value_is_pad_with_0():
+    assert F.pad(tg.ones(1), (1, 2), value=None).tolist() == [0, 1, 0, 0]
+
+
 def test_pad_counts_from_the_last_dimension():
     y = F.pad(tg.ones(1, 1), (1, 2, 0, 3), value=5.0)
     assert y.shape == (4, 4)

@@ -324,6 +324,13 @@ def test_to_converts_everything_but_integers(target):
     assert net(tg.randn(3, 4, dtype="float64")).dtype == np.float64
 
 
+def test_a_module_cannot_become_integers():
+    net = nn.BatchNorm2d(2)
+    with pytest.raises(TypeError, match=r"BatchNorm2d: to\(\) got int64.*float32 or float64"):
+        net.to(tg.int64)
+    assert [t.dtype for t in (net.weight, net.running_mean)] == [tg.float32] * 2
+
+
 def test_double_and_float_keep_values_objects_and_wishes():
     net = nn.Linear(3, 2)
     weight, values = net.weight, net.weight.data.copy()

@@ -207,6 +207,16 @@ def test_var_with_a_correction_above_the_count_is_infinite():
     assert x.var(correction=3).item() == x.std(correction=3).item() == math.inf
 
 
+@pytest.mark.parametrize("shape, dim", [((100_000, 2), 0), ((2, 100_000, 2), 1), ((100_000,), 0),
+                                        ((9000, 3, 5), (0, 2))])
+def test_moments_of_many_numbers_keep_the_digits_of_float32(shape, dim):
+    """Added one after the other, 100,000 numbers near 1,000 leave a mean that is wrong by 0.3."""
+    x = (1000 + np.random.default_rng(0).random(shape)).astype("float32")
+    exact = x.astype("float64")
+    assert_close(tg.tensor(x).sum(dim), exact.sum(dim), rtol=1e-6)
+    assert_close(tg.tensor(x).std(dim), exact.std(dim, ddof=1), rtol=1e-3)
+
+
 def test_the_mean_of_ones_is_1():
     assert [n for n in range(1, 300) if tg.ones(n).mean().item() != 1] == []
 
@@ -267,6 +277,14 @@ def test_the_largest_of_nothing_is_an_error(f):
         f(tg.zeros(0, 3))
 
 
+def test_no_dimensions_are_all_dimensions():
+    x = tg.tensor([[1.0, 2.0], [3.0, 6.0]])
+    for none in None, (), []:
+        assert [x.sum(none).item(), x.mean(none).item(), x.amax(none).item()] == [12, 3, 6]
+    assert x.max(keepdim=True).tolist() == [[6]] and x.min(keepdim=True).tolist() == [[1]]
+    assert x.norm("fro").item() == x.norm().item()
+
+
 @pytest.mark.parametrize(
     "f",
     [
@@ -276,6 +294,7 @@ def test_the_largest_of_nothing_is_an_error(f):
         lambda x: x.softmax(2),
         lambda x: x.logsumexp(9),
         lambda x: x.squeeze(4),
+        lambda x: x.var(False),
     ],
 )
 def test_a_reduction_over_a_missing_dimension_is_an_error(f):

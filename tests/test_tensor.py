@@ -198,6 +198,12 @@ def test_backward_refuses_a_gradient_of_another_dtype():
         (leaf(1.0, 2.0) * 2).backward(tg.tensor(np.array([1.0, 2.0])))
 
 
+@pytest.mark.parametrize("gradient", [1.0, [1.0]])
+def test_a_gradient_that_is_no_tensor_is_an_error(gradient):
+    with pytest.raises(TypeError, match=f"a {type(gradient).__name__}; make it a tensor"):
+        (leaf(1.0) * 2).backward(gradient)
+
+
 def test_a_rule_of_the_wrong_shape_is_reported_by_name(temporary_op):
     @temporary_op(lambda g, out, x: g)
     def total(x):
@@ -1188,6 +1194,28 @@ def test_in_place_operators_name_a_new_tensor_where_a_graph_or_a_dtype_asks_for_
     count += 0.5
     assert_values(count, [1.5, 2.5])
     assert whole.data.tolist() == [1, 2]
+
+
+def test_in_place_operators_refuse_to_take_its_graph_from_a_computed_tensor():
+    y = leaf(1.0, 2.0) * 2
+    with tg.no_grad(), pytest.raises(RuntimeError, match="change a computed tensor in place"):
+        y += 1
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_conversion_gives_its_gradient_in_the_dtype_that_it_came_from(create_graph):
+    x = tg.tensor([1.0, 3.0], dtype=tg.float64, requires_grad=True)
+    g, = tg.grad((x.float() ** 3).sum(), x, create_graph=create_graph)
+    assert (g.dtype, g.tolist()) == (tg.float64, [3, 27])
+    if create_graph:
+        second, = tg.grad(g.sum(), x)
+        assert (second.dtype, second.tolist()) == (tg.float64, [6, 18])
+
+
+def test_a_comparison_with_a_number_of_numpy_is_one_with_a_python_number():
+    x = tg.tensor([0.1, 2.0])
+    assert (x == np.float64(0.1)).tolist() == (x == 0.1).tolist() == [True, False]
+    assert (x > np.float64(0.1)).tolist() == [False, True]
 
 
 def test_numbers_are_formatted():

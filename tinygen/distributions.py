@@ -69,7 +69,8 @@ class Normal:
 class Bernoulli:
     """1 with probability `probs`, else 0, elementwise.
 
-    Give `probs` or, better, `logits` = log(p / (1 - p)).
+    Give `probs` or, better, `logits` = log(p / (1 - p)). The logits of a p of 0 or 1 are those of
+    the nearest number inside, so that log_prob and the KL divergence stay finite.
     """
 
     def __init__(self, probs=None, logits=None):
@@ -116,10 +117,11 @@ class Categorical:
                 raise ValueError("Categorical: probs must be 0 or more, with one above 0")
             shares = given / sum(given, -1, True)
             self.logits = where(some, log(where(some, shares, 1.0)), -math.inf)
+            self.probs = shares
         else:
             self.logits = log_softmax(given, -1)
+            self.probs = exp(self.logits)
         check_numbers("Categorical", self.logits)
-        self.probs = exp(self.logits)
 
     def sample(self, sample_shape=()):
         """The class whose interval of the cumulated probabilities a uniform number falls into."""

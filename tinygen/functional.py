@@ -166,7 +166,8 @@ def pad(x, pad, mode="constant", value=0.0):
                          "pass an even number of widths of 0 or more, at most two a dimension, "
                          "and mode='constant'")
     widths = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
-    return shapes.pad(x, ((0, 0),) * (x.ndim - len(widths)) + tuple(reversed(widths)), value)
+    widths = ((0, 0),) * (x.ndim - len(widths)) + tuple(reversed(widths))
+    return shapes.pad(x, widths, 0.0 if value is None else value)
 
 
 def check_probability(name, p):

@@ -66,7 +66,10 @@ class Tensor:
         self.version[0] = min(self.version[0], next(_clock))
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False):
-        """Add d(self)/d(leaf), times `gradient`, to the `grad` of every leaf that wants one."""
+        """Add d(self)/d(leaf), times `gradient`, to the `grad` of every leaf that wants one.
+
+        `grad` is then a new tensor: one that you kept from an earlier call stays as it was.
+        """
         for leaf, g in _walk([self], [gradient], None, retain_graph, create_graph).items():
             g = g.clone() if create_graph else Tensor(g)
             leaf.grad = g if leaf.grad is None else leaf.grad + g
@@ -185,8 +188,8 @@ def _same_dtype(primitive, args, options):
     if len(kinds := sorted(map(str, set(floating)))) > 1:
         raise TypeError(f"{primitive.__name__.strip('_')}: got tensors of {' and '.join(kinds)}, "
                         "which do not mix; convert one with .float() or .double()")
-    arrays = [_plain(raw(a)) for a in args]
-    options = {name: _plain(x) for name, x in options.items()}
+    arrays = [plain(raw(a)) for a in args]
+    options = {name: plain(x) for name, x in options.items()}
     dtype = floating[0] if floating else backend.default_dtype
     for i, x in enumerate(arrays[:primitive.count]):
         if (floating or primitive.real) and backend.is_array(x):
@@ -194,7 +197,7 @@ def _same_dtype(primitive, args, options):
     return arrays, options, None if "dtype" in options else dtype
 
 
-def _plain(x):
+def plain(x):
     """A Python number for a NumPy scalar."""
     return x.item() if isinstance(x, np.generic) else x
 
@@ -291,6 +294,8 @@ def _first_gradient(output, g, create_graph):
                            "implied only for a single number; reduce it with sum() or mean(), or "
                            "pass the gradient")
     g = Tensor(backend.array_module(output.data).ones_like(output.data)) if g is None else g
+    if not hasattr(g, "dtype"):
+        raise TypeError(f"backward: the gradient is a {type(g).__name__}; make it a tensor")
     if (g.shape, g.dtype) != (output.shape, output.dtype):
         raise RuntimeError(f"backward: the gradient is {g.dtype} of shape {g.shape}, but the "
                            f"output is {output.dtype} of shape {output.shape}; make them alike")
@@ -357,7 +362,10 @@ def is_grad_enabled():
 
 @contextlib.contextmanager
 def no_grad():
-    """Record nothing inside this block: for evaluation and updates. Also a decorator."""
+    """Record nothing inside this block: for evaluation and updates.
+
+    Also a decorator of functions, but not of generators.
+    """
     with set_grad_enabled(False):
         yield
 

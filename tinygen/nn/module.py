@@ -151,6 +151,9 @@ class Module:
         for t in {id(t): t for _, t in self.named_tensors((Parameter, Buffer))}.values():
             if target in ("cpu", "cuda") or t.dtype.kind == "f":
                 moved = t.detach().to(target).data
+                if moved.dtype.kind != t.dtype.kind:
+                    raise TypeError(f"{type(self).__name__}: to() got {moved.dtype}, but what is "
+                                    "trained must be float32 or float64")
                 if moved is not t.data:
                     t.data = moved
                     t.changed()

@@ -180,7 +180,10 @@ def _where(x, y, condition):
 
 
 def where(condition, x, y):
-    """x where `condition` holds (is not 0), else y. The gradient follows the choice."""
+    """x where `condition` holds (is not 0), else y. The gradient follows the choice.
+
+    Of two numbers the result has the default dtype.
+    """
     xp = array_module(raw(condition))
     if isinstance(condition, Tensor) and not (isinstance(x, Tensor) or isinstance(y, Tensor)):
         x = Tensor(x if is_array(x) else xp.asarray(x, backend.default_dtype))

@@ -36,6 +36,8 @@ def put_back(x, index, shape):
 def getitem(x, index):
     """x[index]: numbers, slices, None, ..., integer arrays and masks.
 
+    Slices give a view of x, but a single number, as x[0, 0] of a matrix, is a copy: `x[0, 0] = 3`
+    changes x, and `v = x[0, 0]; v += 3` does not.
     The order of the result's dimensions is NumPy's, which differs from PyTorch's where a number and
     an integer array are separated by a slice.
     """
@@ -91,9 +93,9 @@ def max(x, dim=None, keepdim=False):
 
     Without `dim` the largest of all, as `amax`, where ties share it.
     """
-    return amax(x) if dim is None else pick(x, dim, keepdim, argmax)
+    return amax(x, None, keepdim) if dim is None else pick(x, dim, keepdim, argmax)
 
 
 def min(x, dim=None, keepdim=False):
     """(values, indices) of the smallest along `dim`, as `max`."""
-    return amin(x) if dim is None else pick(x, dim, keepdim, argmin)
+    return amin(x, None, keepdim) if dim is None else pick(x, dim, keepdim, argmin)

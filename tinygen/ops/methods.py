@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import backend
 from ..backend import sizes
-from ..tensor import Tensor, is_grad_enabled, raw
+from ..tensor import Tensor, is_grad_enabled, plain, raw
 from . import elementwise, indexing, matrix, reductions, shapes
 
 
@@ -61,11 +61,12 @@ def in_place(operation):
     """x += y and its like: in place, as in PyTorch.
 
     But where x was computed, or would change its dtype, `x` is from then on the name of a new
-    tensor. And a constant does not become part of a graph.
+    tensor. Under no_grad() it would lose its graph, so that is refused; and a constant does not
+    become part of a graph.
     """
     def change(self, other):
         result = operation(self, other)
-        if self.node or result.dtype != self.dtype:
+        if (self.node and is_grad_enabled()) or result.dtype != self.dtype:
             return result
         if result.node and not self.requires_grad:
             raise RuntimeError("this would make a constant part of a graph: write x = x + y for a "
@@ -97,15 +98,17 @@ def text(self):
 
 def compare(relation):
     """A comparison or logical operation: truth values, through which no gradient flows."""
-    return lambda *tensors: Tensor(relation(*[raw(x) for x in tensors]))
+    return lambda *tensors: Tensor(relation(*[plain(raw(x)) for x in tensors]))
 
 
-for f in "abs exp log log1p sqrt sin cos tanh sigmoid relu clip clamp add sub mul div pow".split():
-    setattr(Tensor, f, getattr(elementwise, f))
-for name in "sum mean var std amax amin logsumexp softmax log_softmax norm".split():
-    setattr(Tensor, name, getattr(reductions, name))
-for name in "flatten flip squeeze unsqueeze transpose contiguous split chunk".split():
-    setattr(Tensor, name, getattr(shapes, name))
+names = {
+    elementwise: "abs exp log log1p sqrt sin cos tanh sigmoid relu clip clamp add sub mul div pow",
+    reductions: "sum mean var std amax amin logsumexp softmax log_softmax norm",
+    shapes: "flatten flip squeeze unsqueeze transpose contiguous split chunk",
+    indexing: "argmax argmin gather max min"}
+for module, functions in names.items():
+    for name in functions.split():
+        setattr(Tensor, name, getattr(module, name))
 for name in "lt le gt ge eq ne and_ or_ invert".split():
     setattr(Tensor, f"__{name.strip('_')}__", compare(getattr(operator, name)))
 
@@ -128,8 +131,6 @@ Tensor.__int__ = lambda self: int(self.item())
 Tensor.__index__ = lambda self: operator.index(self.item())
 
 Tensor.matmul, Tensor.clone = matrix.matmul, shapes.copy
-Tensor.argmax, Tensor.argmin, Tensor.gather = indexing.argmax, indexing.argmin, indexing.gather
-Tensor.max, Tensor.min = indexing.max, indexing.min
 Tensor.reshape = Tensor.view = lambda self, *shape: shapes.reshape(self, sizes(shape))
 Tensor.expand = lambda self, *shape: shapes.expand(self, sizes(shape))
 Tensor.permute = lambda self, *dims: shapes.permute(self, sizes(dims))

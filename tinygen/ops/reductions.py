@@ -8,7 +8,7 @@ import math
 
 from ..backend import array_module
 from ..tensor import op
-from .elementwise import abs, exp, pow
+from .elementwise import abs, add, exp, pow
 from .shapes import dims_of, expand, keepdim_shape, mask, reshape
 
 
@@ -19,6 +19,9 @@ def spread(g, x, dim):
 
 @op(lambda g, out, x, dim=None, keepdim=False: expand(spread(g, x, dim), x.shape))
 def sum(x, dim=None, keepdim=False):
+    for d in dims_of(x, dim):
+        if x.shape[d] > 4096:      # by halves: one sum after the other loses digits of float32
+            return add(*[sum(half, dim, keepdim) for half in array_module(x).array_split(x, 2, d)])
     if x.ndim == 2 and dim == 0 and x.dtype.kind == "f" and not keepdim:
         return array_module(x).ones(len(x), x.dtype) @ x     # three times faster
     return x.sum(axis=dims_of(x, dim), keepdims=keepdim)
@@ -90,7 +93,7 @@ def norm(x, p=2, dim=None, keepdim=False):
     """The p-norm, (sum |x|^p)^(1/p). Its gradient where all of x is 0 is taken as 0."""
     if p == 0:
         raise ValueError("norm: p is 0, which is no norm; count with (x != 0).sum()")
-    if p == 2:
+    if p in (2, "fro"):
         return _euclidean(x, dim, keepdim)
     if p in (math.inf, -math.inf):
         return (amax if p > 0 else amin)(abs(x), dim, keepdim)

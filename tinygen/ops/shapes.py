@@ -7,8 +7,7 @@ out is padded, what was moved is moved back.
 import builtins
 import math
 
-from .. import backend
-from ..backend import array_module
+from ..backend import array_module, device_of, to_device
 from ..tensor import op, raw
 
 
@@ -75,11 +74,11 @@ def contiguous(x):
     return array_module(x).ascontiguousarray(x) if x.ndim else x
 
 
-@op(lambda g, out, x, dtype=None, device=None: to(g, x.dtype, device_of(x)))
+@op(lambda g, out, x, dtype=None, device=None: to(g, dtype=x.dtype, device=device_of(raw(x))))
 def to(x, dtype=None, device=None):
     """`x` in another dtype or on another device ("cpu", "cuda")."""
     x = x if dtype is None else x.astype(dtype, copy=False)
-    return x if device is None else backend.to_device(x, device)
+    return x if device is None else to_device(x, device)
 
 
 @op(rest=lambda i: lambda g, out, *xs, dim=0: g[piece(xs, dim, i)])
@@ -91,11 +90,6 @@ def piece(xs, dim, i):
     """The index of the i-th of the arrays `xs` in their concatenation."""
     start = builtins.sum([x.shape[dim] for x in xs[:i]])
     return (slice(None),) * (dim % xs[i].ndim) + (slice(start, start + xs[i].shape[dim]),)
-
-
-def device_of(x):
-    """Where the array or Tensor `x` is: "cpu" or "cuda"."""
-    return backend.device_of(raw(x))
 
 
 # What follows is composed from the primitives above.
@@ -189,11 +183,11 @@ def flatten(x, start_dim=0, end_dim=-1):
 
 def dims_of(x, dim):
     """`dim` (None, a number, or several) as a tuple of non-negative dimensions of `x`."""
-    if dim is None or dim == ():
+    if dim in (None, (), []):
         return tuple(range(x.ndim))
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
     for d in dims:
-        if not -builtins.max(x.ndim, 1) <= d < builtins.max(x.ndim, 1):
+        if isinstance(d, bool) or not -builtins.max(x.ndim, 1) <= d < builtins.max(x.ndim, 1):
             raise IndexError(f"dimension {d} is out of range for a tensor of {x.ndim} dimensions")
     return tuple([d % x.ndim for d in dims]) if x.ndim else ()
 
