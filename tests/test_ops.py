@@ -779,6 +779,8 @@ def test_matmul_errors_name_the_shapes():
         tg.ones(2, 3) @ tg.ones(2, 3)
     with pytest.raises(ValueError, match="use \\* for a single number"):
         tg.ones(2) @ tg.tensor(2.0)
+    with pytest.raises(ValueError, match="use \\* for a single number"):
+        tg.ones(2) @ 2
     with pytest.raises(ValueError):
         tg.ones(2, 2, 3) @ tg.ones(3, 3, 2)
 

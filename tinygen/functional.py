@@ -154,6 +154,9 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
 
 def upsample(x, *, scale_factor):
     """Every pixel of x (N, C, H, W) repeated `scale_factor` times both ways (nearest neighbour)."""
+    if x.ndim != 4 or min(pair(scale_factor)) < 1:
+        raise ValueError(f"upsample: got x of shape {x.shape} and scale_factor {scale_factor}; "
+                         "expected x (N, C, H, W) and a factor of 1 or more")
     (n, c, h, w), (sh, sw) = x.shape, pair(scale_factor)
     repeated = expand(reshape(x, (n, c, h, 1, w, 1)), (n, c, h, sh, w, sw))
     return reshape(repeated, (n, c, h * sh, w * sw))
@@ -188,8 +191,9 @@ def dropout(x, p=0.5, training=True):
 def integers(name, indices, n, what):
     """The array behind `indices`, which must be integers from 0 to n - 1: numbers of `what`."""
     found = raw(indices)
-    if found.dtype.kind not in "iu":                # truth values would choose rows
-        raise TypeError(f"{name}: the indices are {found.dtype}; pass integers")
+    if not (backend.is_array(found) and found.dtype.kind in "iu"):   # truth would choose rows
+        raise TypeError(f"{name}: the indices are {getattr(found, 'dtype', type(found).__name__)}; "
+                        "pass a tensor of integers")
     if found.size and not 0 <= int(found.min()) <= int(found.max()) < n:
         raise IndexError(f"{name}: the indices go from {found.min()} to {found.max()}, "
                          f"but there are {n} {what}")
@@ -302,9 +306,9 @@ def l1_loss(input, target, *, reduction="mean"):
 
 def nll_loss(input, target, *, reduction="mean"):
     """-x[target]: x (N, C) are log-probabilities, target (N,) the integers of the right classes."""
-    if input.ndim != 2 or target.shape != input.shape[:1]:
-        raise ValueError("nll_loss: expected input (N, C) and integer target (N,), "
-                         f"got shapes {input.shape} and {target.shape}")
+    if input.ndim != 2 or getattr(target, "shape", None) != input.shape[:1]:
+        raise ValueError("nll_loss: expected input (N, C) and a tensor of integers (N,), got "
+                         f"shapes {input.shape} and {getattr(target, 'shape', target)}")
     classes = integers("nll_loss", target, input.shape[1], "classes")
     return reduce(-getitem(input, (array_module(classes).arange(len(classes)), target)), reduction)
 

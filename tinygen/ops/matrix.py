@@ -20,7 +20,7 @@ def matmul(x, y):
     The dimensions before them broadcast. A 1-D argument is a row on the left or a column on the
     right, and its dimension is dropped from the result.
     """
-    if not x.ndim or not y.ndim:
+    if not (getattr(x, "ndim", 0) and getattr(y, "ndim", 0)):
         raise ValueError("matmul: both arguments need at least one dimension; "
                          "use * for a single number")
     rows = reshape(x, (1, -1)) if x.ndim == 1 else x
