@@ -7,7 +7,10 @@ import tinygen as tg
 from tinygen import inpaint
 from tinygen.backend import InputError
 
-rng = np.random.default_rng(0)
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("kind, share", [
@@ -51,14 +54,14 @@ class Repeats:
         return decoded
 
 
-def test_by_encoding_converges_to_what_the_model_knows():
-    x, known = rng.random((5, 1, 1, 2), np.float32), np.array([[[1.0, 0.0]]], np.float32)
-    done = inpaint.by_encoding(Repeats(), x, known, rounds=40, mean_of=5)
+def test_by_encoding_converges_to_what_the_model_knows(rng):
+    x, known = rng.random((1000, 1, 1, 2), np.float32), np.array([[[1.0, 0.0]]], np.float32)
+    done = inpaint.by_encoding(Repeats(), x, known, rounds=40)
     np.testing.assert_array_equal(done[..., 0], x[..., 0])
     np.testing.assert_allclose(done[..., 1], x[..., 0], atol=1e-5)
     for rounds in (1, 3):                                 # fewer than the states to be averaged
         done = inpaint.by_encoding(Repeats(), x, known, rounds)
-        np.testing.assert_allclose(done[..., 0], x[..., 0], rtol=1e-6)
+        np.testing.assert_array_equal(done[..., 0], x[..., 0])
         np.testing.assert_allclose(
             done[..., 1], x[..., 0] * (1 - (1 - 0.5 ** rounds) / rounds), rtol=1e-5)
     with pytest.raises(InputError, match="rounds is 0"):
@@ -76,7 +79,7 @@ def test_by_encoding_draws_with_the_spread_that_the_encoder_gives():
     assert done.mean() == pytest.approx(5, abs=0.1) and done.std() == pytest.approx(3, abs=0.1)
 
 
-def test_by_encoding_draws_in_the_dtype_of_the_model():
+def test_by_encoding_draws_in_the_dtype_of_the_model(rng):
     class Double(Repeats):
         def encode(self, x):
             return [part.double() for part in super().encode(x)]
@@ -85,7 +88,7 @@ def test_by_encoding_draws_in_the_dtype_of_the_model():
     assert done.dtype == np.float64
 
 
-def test_by_search_finds_the_code_of_a_linear_generator():
+def test_by_search_finds_the_code_of_a_linear_generator(rng):
     tg.manual_seed(0)
     basis = rng.standard_normal((2, 12)).astype(np.float32)
     codes = rng.standard_normal((4, 2)).astype(np.float32)
@@ -101,7 +104,7 @@ def test_by_search_finds_the_code_of_a_linear_generator():
     np.testing.assert_array_equal((found * known)[1], x * known)
 
 
-def test_by_search_puts_the_best_start_first():
+def test_by_search_puts_the_best_start_first(rng):
     """One step only, so that the starts differ; the error on known pixels must not fall."""
     tg.manual_seed(0)
     basis = rng.standard_normal((3, 8)).astype(np.float32)
@@ -129,10 +132,13 @@ def test_a_critic_pulls_the_search_to_where_it_is_content():
     x, known = np.zeros((1, 1, 1, 2), np.float32), np.zeros((1, 1, 2), np.float32)
     found = [inpaint.by_search(generate, 1, x, known, steps=300, starts=1, critic=critic)
              for critic in (None, lambda made: 5 * made.flatten(1)[:, :1])]
-    assert abs(found[0].mean()) < 0.01 and found[1].mean() > 0.4
+    best = 0.0
+    for _ in range(100):        # where z^2 / 2 + log(1 + exp(-5 z)) has slope 0, between the two
+        best = (best + 5 / (1 + np.exp(5 * best))) / 2
+    assert abs(found[0].mean()) < 1e-3 and found[1].mean() == pytest.approx(best, abs=1e-3)
 
 
-def test_baselines():
+def test_baselines(rng):
     train = rng.random((50, 1, 4, 4), np.float32)
     known = inpaint.mask("top", (1, 4, 4))
     x = train[[7, 30]] + 0.001

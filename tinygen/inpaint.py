@@ -55,8 +55,8 @@ def by_encoding(model, x, known, rounds=30, mean_of=10):
         decoded = model.picture(model.decode(z)).numpy()
         guess = known * x + (1 - known) * decoded
         if i >= rounds - mean_of:
-            total = total + guess
-    return total / mean_of
+            total = total + decoded
+    return known * x + (1 - known) * (total / mean_of)
 
 
 def by_search(generate, latent_dim, x, known, steps=200, lr=0.1, starts=4, weight=20.0,
