@@ -104,6 +104,7 @@ def campaign(model, folder, kills, writes, seed=0, architecture="conv", tell=lam
     expected, done, in_writes, runs = results(folder / "whole"), 0, 0, 0
     tell(f"{model}: left alone it takes {seconds:.1f} s; files: {', '.join(expected)}")
     while done < kills or in_writes < writes:
+        assert runs < 3 * (kills + writes), f"{runs} runs, {done} kills, {in_writes} in a write"
         run, killed, here = folder / f"run-{runs}", True, 0
         while killed:
             process = start(model, data, run, architecture)

@@ -85,7 +85,7 @@ def test_diamond_visits_each_node_once(temporary_op):
     for _ in range(10):
         h = h + h
     h.sum().backward()
-    assert len(visits) <= 1
+    assert len(visits) == 1
     assert_values(x.grad, [1024.0])
 
 
@@ -556,11 +556,14 @@ def test_a_chain_of_50000_operations():
     assert y.item() == 50_001.0
 
 
-def test_a_chain_of_50000_operations_never_walked_is_freed():
-    y = leaf(1.0)
+def test_a_chain_of_50000_operations_never_walked_is_freed(no_collector):
+    y = -leaf(1.0)
+    early = weakref.ref(y.data)
     for _ in range(50_000):
         y = -y
+    assert early() is not None
     del y
+    assert early() is None
 
 
 def test_a_second_order_chain_is_deep_too():
@@ -790,25 +793,12 @@ def test_a_change_before_recording_is_no_fault():
     assert_values(p.grad, [10.0, 4.0, 6.0])
 
 
-def test_running_moments_changed_before_backward_are_noticed_or_harmless():
+def test_running_moments_changed_before_backward_are_noticed():
     norm = nn.BatchNorm1d(1)
-    x = leaf(1.0, 2.0, 3.0).reshape(3, 1)
-
-    def gradient(between):
-        norm.running_mean.data[:] = 0.5
-        norm.running_var.data[:] = 2.0
-        norm.zero_grad()
-        y = (norm.eval()(x) * tg.tensor([[1.0], [2.0], [4.0]])).sum()
-        between()
-        y.backward(retain_graph=True)
-        return norm.weight.grad.data
-
-    expected = gradient(lambda: None)
-    try:
-        changed = gradient(lambda: norm.train()(tg.tensor([[10.0], [30.0]])))
-    except RuntimeError:
-        return
-    np.testing.assert_array_equal(changed, expected)
+    y = norm.eval()(leaf(1.0, 2.0, 3.0).reshape(3, 1)).sum()
+    norm.train()(tg.tensor([[10.0], [30.0]]))
+    with pytest.raises(RuntimeError, match="was changed in place after it was used"):
+        y.backward()
 
 
 # dtype
@@ -1291,7 +1281,10 @@ def test_the_seed_decides_the_numbers():
     tg.manual_seed(3)
     np.testing.assert_array_equal(tg.randn(5).data, first)
     assert (first != second).all()
-    tg.randn(5)
+    tg.manual_seed(4)
+    assert (first != tg.randn(5).data).all()
+    tg.manual_seed(3)
+    tg.randn(10)
     np.testing.assert_array_equal(tg.randint(1000, (9,)).data, integers)
     np.testing.assert_array_equal(tg.randperm(9).data, order)
 
