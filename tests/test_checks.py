@@ -225,7 +225,17 @@ def test_an_error_passes_up_to_atol_plus_rtol_times_the_slope(planted, slope, er
     line = planted(lambda g, out, x: g * (slope + error))(lambda x: slope * x)
     assert gradcheck(line, point(1), raise_exception=False) == passes
     worst, = largest_error(line, [point(1)], atol=1)
-    assert worst == pytest.approx(error / max(1, abs(slope)), rel=1e-3)
+    assert worst == pytest.approx(error / max(1, abs(slope)), rel=1e-6)
+
+
+@pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
+def test_both_checks_follow_their_options(planted, check):
+    exp = planted(lambda g, out, x: 1.01 * g * out)(lambda x: np.exp(x))    # wrong by 1 %
+    with pytest.raises(GradcheckError):
+        check(exp, point(3))
+    assert check(exp, point(3), raise_exception=False) is False
+    assert check(exp, point(3), rtol=0.1) and check(exp, point(3), atol=1)
+    assert not check(ops.exp, point(3), eps=1, raise_exception=False)   # sinh(1) exp(x)
 
 
 def test_inputs_are_moved_by_eps_up_and_down():
