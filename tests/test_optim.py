@@ -79,14 +79,14 @@ CASES = [
     (optim.Adagrad, adagrad, {}),
     (optim.Adagrad, adagrad, {"lr_decay": 0.5, "weight_decay": 0.1, "eps": 0.1}),
     (optim.RMSprop, rmsprop, {}),
-    (optim.RMSprop, rmsprop, {"alpha": 0.8, "momentum": 0.9, "weight_decay": 0.1}),
+    (optim.RMSprop, rmsprop, {"alpha": 0.8, "momentum": 0.9, "weight_decay": 0.1, "eps": 0.1}),
     (optim.RMSprop, rmsprop, {"centered": True}),
     (optim.RMSprop, rmsprop, {"centered": True, "momentum": 0.5}),
     (optim.Adam, adam, {}),
     (optim.Adam, adam, {"betas": (0.5, 0.9), "eps": 0.1, "weight_decay": 0.1}),
     (optim.Adam, adam, {"betas": (0.0, 0.0)}),
     (optim.AdamW, adamw, {}),
-    (optim.AdamW, adamw, {"weight_decay": 0.5, "betas": (0.5, 0.9)}),
+    (optim.AdamW, adamw, {"weight_decay": 0.5, "betas": (0.5, 0.9), "eps": 0.1}),
 ]
 NAMES = [f"{kind.__name__}-{'-'.join(options)}" for kind, _, options in CASES]
 KINDS = [
@@ -115,7 +115,7 @@ def test_ten_steps_follow_the_formula(kind, formula, options):
     for i, begin in enumerate([np.array(start), np.array(0.25)]):
         for place in np.ndindex(*begin.shape):
             expected = formula(begin[place], [float(g[i][place]) for g in taken], 0.1, **options)
-            assert ps[i].data[place] == pytest.approx(expected, rel=1e-10)
+            assert ps[i].data[place] == pytest.approx(expected, rel=1e-13, abs=1e-13)
 
 
 @pytest.mark.parametrize("kind, formula, options", CASES, ids=NAMES)
@@ -331,7 +331,7 @@ def test_two_optimisers_over_a_shared_parameter_keep_states_of_their_own():
         second.step()
         b = 0.9 * b + g
         x -= 0.1 * b
-        assert shared.item() == pytest.approx(x, rel=1e-10)
+        assert shared.item() == pytest.approx(x, rel=1e-13, abs=1e-13)
 
 
 @pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
@@ -665,9 +665,18 @@ def test_schedules_follow_their_formulas(make, formula):
     optimizer = optim.SGD([parameter([1.0])], lr=0.1)
     schedule = make(optimizer)
     for epoch in range(11):
-        assert optimizer.lr == pytest.approx(formula(epoch), rel=1e-12)
+        assert optimizer.lr == pytest.approx(formula(epoch), rel=1e-14, abs=0)
         assert schedule.get_last_lr() == [optimizer.lr]
         schedule.step()
+
+
+@pytest.mark.parametrize("make, formula", SCHEDULES, ids=SCHEDULE_NAMES)
+def test_a_schedule_goes_on_from_the_first_rate_not_from_one_set_in_between(make, formula):
+    optimizer = optim.SGD([parameter([1.0])], lr=0.1)
+    schedule = make(optimizer)
+    optimizer.lr = 5.0
+    schedule.step()
+    assert optimizer.lr == pytest.approx(formula(1), rel=1e-14, abs=0)
 
 
 @pytest.mark.parametrize("make, formula", SCHEDULES, ids=SCHEDULE_NAMES)
