@@ -318,7 +318,7 @@ def cross_entropy(input, target, *, reduction="mean"):
     return nll_loss(log_softmax(input, -1), target, reduction=reduction)
 
 
-def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
+def gaussian_nll_loss(input, target, var, *, full=False, eps=1e-6, reduction="mean"):
     """-log N(t; x, var) in nats: (log var + (x - t)^2 / var) / 2, plus log(2 pi) / 2 where `full`.
 
     `var` is the variance, not the standard deviation. It is kept at `eps` or above (as in PyTorch,

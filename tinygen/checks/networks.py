@@ -36,7 +36,7 @@ def classified(loss):
 
 def gaussian_nll_case(pick):
     shape, full, reduction = shape_of(pick, empty=False), bool(pick(0, 1)), reduction_of(pick)
-    return (lambda input, target, var: F.gaussian_nll_loss(input, target, var, full,
+    return (lambda input, target, var: F.gaussian_nll_loss(input, target, var, full=full,
                                                            reduction=reduction),
             {"input": array(pick, shape), "target": array(pick, shape),
              "var": array(pick, shape, positive=True)})
