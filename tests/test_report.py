@@ -4,13 +4,14 @@ import base64
 import html.parser
 import io
 import math
+import pathlib
 import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tinygen import backend, datasets, gan, plots, report, vae
+from tinygen import backend, datasets, gan, metrics, plots, report, vae
 from tinygen.backend import InputError
 from tinygen.tensor import Tensor
 from tinygen.train import Run
@@ -46,12 +47,44 @@ def models(data, epochs=2):
             run(gan.GANTraining(gan.dense_gan(data.shape, 5, hidden=8)), data, epochs, seconds=4))
 
 
+def numbers_in(*sizes):
+    """The weights and biases of dense layers from each size to the next."""
+    return sum((rows + 1) * columns for rows, columns in zip(sizes, sizes[1:]))
+
+
+PARAMETERS = (numbers_in(784, 8, 2 * 4) + numbers_in(4, 8, 784),
+              numbers_in(5, 8, 8, 784) + numbers_in(784, 8, 8, 1))
+
+
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def drawn():
+    """Of the report that is `written`: {name of a picture: what was drawn in it}.
+
+    And under each model's class the list of (z or None, images) of all calls of its `sample`.
+    """
+    return {vae.VAE: [], gan.GAN: []}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, drawn):
     """(folder, text of the page, advice, the two runs) of one report."""
     out, data = tmp_path_factory.mktemp("report") / "new" / "folder", dataset()
     runs = models(data)
-    sentences = report.write(out, *runs, data, "quick <run> & more")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("save_samples", "figure_reconstructions", "figure_interpolation",
+                     "figure_curves"):
+            def draw(*args, draw=getattr(plots, name)):
+                path, = [arg for arg in args if isinstance(arg, pathlib.Path)]
+                drawn[path.name] = [arg for arg in args if arg is not path]
+                draw(*args)
+            patch.setattr(plots, name, draw)
+        for model in (vae.VAE, gan.GAN):
+            def sample(self, n, temperature=1.0, z=None, sample=model.sample):
+                images = sample(self, n, temperature, z)
+                drawn[type(self)].append((z, images.numpy()))
+                return images
+            patch.setattr(model, "sample", sample)
+        sentences = report.write(out, *runs, data, "quick <run> & more")
     return out, (out / "report.html").read_text(encoding="utf-8"), sentences, runs
 
 
@@ -88,10 +121,26 @@ def test_the_page_needs_nothing_from_outside(written):
     assert ("name", "viewport") in page.attributes and "color-scheme: light dark" in text
 
 
-def test_the_pictures_are_all_inside_and_valid(written):
+CAPTIONS = {
+    "samples_test": "Real test images", "samples_vae": "Samples of the VAE",
+    "samples_gan": "Samples of the GAN",
+    "reconstructions": "VAE: test images, and below each its reconstruction",
+    "interpolation_vae": "VAE: between the codes of two test images, straight",
+    "interpolation_gan": "GAN: between two random latent points, on an arc",
+    "curve_vae_loss": "VAE: loss, minus the ELBO", "curve_vae_recon": "VAE: reconstruction",
+    "curve_vae_kl": "VAE: KL", "curve_gan_value": "GAN: value V(D, G)",
+    "curve_gan_d": "GAN: how real D finds real and generated images",
+    "curve_gan_norms": "GAN: gradients in training"}
+
+
+def test_the_pictures_are_all_inside_and_valid_each_with_its_own_caption(written):
     out, text, *_ = written
-    inside = [base64.b64decode(data) for data in re.findall("base64,([^\"]*)", text)]
-    assert sorted(inside) == sorted(path.read_bytes() for path in out.glob("*.png"))
+    names = {path.read_bytes(): path.stem for path in out.glob("*.png")}
+    figures = re.findall(r'alt="([^"]*)" src="data:image/png;base64,([^"]*)">'
+                         "<figcaption>([^<]*)</figcaption>", text)
+    inside = {base64.b64decode(data): (alt, caption) for alt, data, caption in figures}
+    assert {names[data]: captions for data, captions in inside.items()} == {
+        name: (caption, caption) for name, caption in CAPTIONS.items()}
     for data in inside:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
@@ -108,13 +157,102 @@ def test_the_page_says_what_was_compared(written):
     text, (v, g) = " ".join(Page(written[1]).text.split()), written[3]
     for part in ("40 training images", "12 test images", "2 epochs", "batches of 40", "encoder",
                  "Linear(in_features=784, out_features=8, bias=True)", "discriminator",
-                 f"{report.count(v.training.model):,} parameters",
+                 *[f"{n:,} parameters" for n in PARAMETERS],
                  f"{v.history[-1]['test_loss']:.2f} nats per image",
                  f"{v.history[-1]['test_kl']:.2f} nats per image",
                  f"{g.history[-1]['test_value']:.3f} nats", "-1.386", "2.25", "no reconstructions"):
         assert part in text, part
     assert "mean over an epoch" in text and "cross-entropy" in text
     assert "cannot be judged" not in text
+
+
+def new_samples(drawn):
+    """What both models drew from random z, as in a picture, and the test images beside them."""
+    made = [np.concatenate([images for z, images in drawn[model] if z is None])
+            for model in (vae.VAE, gan.GAN)]
+    return made[0], (made[1] + 1) / 2, drawn["samples_test.png"][0]
+
+
+def test_the_images_are_those_of_the_model_that_the_caption_names(written, drawn):
+    v_samples, g_samples, real = new_samples(drawn)
+    model = written[3][0].training.model
+    assert {x.tobytes() for x in real} == {x.tobytes() for x in dataset().test} and len(real) == 12
+    assert np.array_equal(drawn["samples_vae.png"][0], v_samples[:64])
+    assert np.array_equal(drawn["samples_gan.png"][0], g_samples[:64])
+    originals, rebuilt = drawn["reconstructions.png"]
+    assert np.array_equal(originals, real)
+    assert np.array_equal(rebuilt, model.reconstruct(Tensor(real)).numpy())
+
+
+def test_the_walk_of_the_vae_is_straight_and_that_of_the_gan_on_an_arc(written, drawn):
+    """At the share t of an arc is (sin((1 - t) w) a + sin(t w) b) / sin w, w between a and b."""
+    (points, straight), (latent, arc) = [
+        call for model in (vae.VAE, gan.GAN) for call in drawn[model] if call[0] is not None]
+    t = np.linspace(0, 1, 10)
+    mu, _ = written[3][0].training.model.encode(Tensor(drawn["samples_test.png"][0]))
+    codes = mu.detach().numpy()
+    expected = codes[0::2, None] * (1 - t)[:, None] + codes[1::2, None] * t[:, None]
+    np.testing.assert_allclose(points.numpy().reshape(6, 10, 4), expected, atol=1e-6)
+    for walk in latent.numpy().reshape(6, 10, 5):
+        a, b = walk[0], walk[-1]
+        angle = math.acos(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+        share = np.linalg.lstsq(np.stack([a, b], axis=1), walk.T, rcond=None)[0]
+        expected = np.sin([(1 - t) * angle, t * angle]) / math.sin(angle)
+        np.testing.assert_allclose(share, expected, atol=1e-5)
+    for name, images in ("vae", straight), ("gan", (arc + 1) / 2):
+        shown, = drawn[f"interpolation_{name}.png"]
+        assert np.array_equal(shown, images.reshape(6, 10, 1, 28, 28))
+
+
+def test_the_curves_show_what_their_captions_say(written, drawn):
+    def both(name):
+        return {f"train_{name}": "train", f"test_{name}": "test"}
+
+    v, g = [run.history for run in written[3]]
+    half = {f"{part}_d_{name}": f"{label}, {part}" for name, label in
+            (("real", "D(x)"), ("fake", "D(G(z))")) for part in ("train", "test")}
+    norms = {"train_grad_norm_d": "discriminator", "train_grad_norm_g": "generator"}
+    expected = {
+        "vae_loss": [v, both("loss"), "nats per image", None],
+        "vae_recon": [v, both("recon"), "nats per image", None],
+        "vae_kl": [v, both("kl"), "nats per image", None],
+        "gan_value": [g, both("value"), "nats", ("equilibrium", pytest.approx(math.log(1 / 4)))],
+        "gan_d": [g, half, "probability", ("equilibrium", 0.5)],
+        "gan_norms": [g, norms, "norm", None]}
+    assert {name[6:-4]: args for name, args in drawn.items()
+            if str(name).startswith("curve")} == expected
+
+
+def test_every_row_of_the_table(written, drawn):
+    (v, g), (v_samples, g_samples, real) = written[3], new_samples(drawn)
+    a, b, none = v.history[-1], g.history[-1], "has none"
+
+    def relative(measure, *args):
+        return tuple(f"{measure(x, *args) / measure(real, *args):.2f}"
+                     for x in (v_samples, g_samples))
+
+    expected = {
+        "Parameters": tuple(f"{n:,}" for n in PARAMETERS), "Epochs": ("2", "2"),
+        "Seconds per epoch (median)": ("2.25", "6"),
+        "Loss, training, mean of the last epoch": (
+            f"{a['train_loss']:.2f} nats per image", f"discriminator {b['train_loss']:.3f} nats, "
+            f"generator {b['train_generator_loss']:.3f} nats"),
+        "Loss, test images": (f"{a['test_loss']:.2f} nats per image",
+                              f"discriminator {b['test_loss']:.3f} nats"),
+        "ELBO, test images": (f"{-a['test_loss']:.2f} nats per image", none),
+        "Reconstruction, test images": (f"{a['test_recon']:.2f} nats per image", none),
+        "KL, test images": (f"{a['test_kl']:.2f} nats per image", none),
+        "V(D, G), test images": (none, f"{-b['test_loss']:.3f} nats"),
+        "D(x), test images": (none, f"{b['test_d_real']:.3f}"),
+        "D(G(z)), new samples": (none, f"{b['test_d_fake']:.3f}"),
+        "Sharpness": relative(report.sharpness), "Diversity": relative(report.diversity),
+        "Distance to training images": relative(report.nearest, dataset().train)}
+    judged = [metrics.image_figures(metrics.load_classifier(), x[:12], real)
+              for x in (v_samples, g_samples)]
+    expected |= {f"{name}, by the digit classifier": tuple(f"{found[name]:.3g}" for found in judged)
+                 for name in judged[0]}
+    found = re.findall("<th scope=row>([^<]+)</th><td>([^<]+)</td><td>([^<]+)</td>", written[1])
+    assert {name: cells for name, *cells in found} == {n: [*cells] for n, cells in expected.items()}
 
 
 def test_the_order_of_the_page(written):
@@ -175,7 +313,7 @@ def test_nearest_against_every_distance(n):
     images, train = rng.random((5, 1, 2, 3)), rng.random((n, 1, 2, 3))
     train[-1] = images[0] + 1e-3          # in the last piece
     every = np.linalg.norm((images[:, None] - train[None]).reshape(5, n, 6), axis=2)
-    assert report.nearest(images, train) == pytest.approx(every.min(axis=1).mean())
+    assert report.nearest(images, train) == pytest.approx(every.min(axis=1).mean(), rel=1e-12)
 
 
 def test_a_copy_lies_at_no_distance_and_real_images_measure_one(written):
@@ -188,12 +326,11 @@ def test_a_copy_lies_at_no_distance_and_real_images_measure_one(written):
 
 def test_spherical_interpolation():
     a, b = np.array([2.0, 0, 0]), np.array([0, 2.0, 0])
-    assert np.allclose(plots.spherical(a, b, 0), a) and np.allclose(plots.spherical(a, b, 1), b)
-    assert np.allclose(plots.spherical(a, b, 0.5), [math.sqrt(2), math.sqrt(2), 0])
-    for t in (0.1, 0.3, 0.8):
-        assert np.linalg.norm(plots.spherical(a, b, t)) == pytest.approx(2)
+    for t in (0, 0.1, 0.3, 0.5, 0.8, 1):
+        at = [2 * math.cos(t * math.pi / 2), 2 * math.sin(t * math.pi / 2), 0]
+        np.testing.assert_allclose(plots.spherical(a, b, t), at, rtol=1e-12, atol=1e-12)
     for other in (a, -a, 3 * a):      # no single arc
-        assert np.allclose(plots.spherical(a, other, 0.25), 0.75 * a + 0.25 * other)
+        np.testing.assert_allclose(plots.spherical(a, other, 0.25), 0.75 * a + 0.25 * other, 1e-12)
 
 
 def test_grey_images_of_28_x_28_are_judged_by_the_digit_classifier(written, tmp_path):
