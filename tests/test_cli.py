@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import signal
 import struct
@@ -17,7 +19,7 @@ import pytest
 from PIL import Image
 
 import tinygen as tg
-from tinygen import cli, datasets, gan, report, train, vae
+from tinygen import backend, cli, datasets, gan, inpaint, ops, plots, report, train, vae
 from tinygen.backend import InputError
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -64,6 +66,19 @@ def command(capsys):
         said = capsys.readouterr()
         return status, said.out, said.err
     return run
+
+
+@pytest.fixture
+def told(command, monkeypatch):
+    """told(words..., text): the numbers that stand for each # of the text in a command's help."""
+    monkeypatch.setenv("COLUMNS", "300")        # no line is broken
+
+    def told(*words):
+        *words, text = words
+        pattern = re.escape(text).replace(r"\#", r"([\d,.e-]*\d)")
+        found, = re.finditer(pattern, command(*words, "--help")[1])
+        return [float(number.replace(",", "")) for number in found.groups()]
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -439,10 +454,25 @@ def test_evaluate(copy, command, name, first):
     assert all(float(found) >= 0 and float(real) >= 0 for _, found, real in rows)
     if name == "ring-vae":
         assert rows[0][2].strip() == "8" and float(rows[1][2]) > 0.9
+    else:
+        assert float(rows[0][2]) > 1                # not the test images beside themselves
     assert command("evaluate", run, "-n", 40)[1] == said
     assert command("evaluate", run, "-n", 40, "--seed", 1)[1] != said and contents(run) == before
     if name != "ring-vae":
         assert one_sentence(command("evaluate", run, "-n", 3), "there are 3 images", "larger -n")
+
+
+def test_evaluate_finds_collapsed_samples_further_off_than_real_ones(copy, command, monkeypatch):
+    found, black = {}, np.zeros((1, 28, 28), np.float32)
+    for name, one in ("vae", black), ("ring-vae", np.array([1.0, 0.0])):
+        monkeypatch.setattr(cli.metrics, "draw", lambda training, n: np.stack([one] * n))
+        for line in command("evaluate", copy(name), "-n", 80)[1].splitlines()[3:]:
+            found[line[:24].strip()] = float(line[24:34]), float(line[34:44])
+    samples, real = found["Frechet distance"]
+    assert samples > 2 * real > 1
+    assert found["entropy of the classes"][0] == 0 < found["entropy of the classes"][1]
+    assert found["modes found"] == (1, 8)
+    assert found["reverse KL (nats)"][0] == pytest.approx(np.log(8), rel=1e-3)      # four digits
 
 
 def test_moons_have_no_modes_to_count(copy, command):
@@ -453,7 +483,19 @@ def test_moons_have_no_modes_to_count(copy, command):
 
 
 @pytest.mark.parametrize("name, columns", [("vae", 7), ("gan", 6)])
-def test_inpaint(copy, command, name, columns):
+def test_inpaint(copy, command, monkeypatch, name, columns):
+    seen, search, figure = [], inpaint.by_search, plots.figure_completions
+
+    def by_search(*args, critic=None, **options):
+        seen.append(critic)
+        return search(*args, critic=critic, steps=20, **options)
+
+    def figure_completions(originals, known, *args):
+        seen.append(known)
+        figure(originals, known, *args)
+
+    monkeypatch.setattr(inpaint, "by_search", by_search)
+    monkeypatch.setattr(plots, "figure_completions", figure_completions)
     run = copy(name)
     status, said, _ = command("inpaint", run, "-n", 3, "--mask", "top")
     assert status == 0 and said.startswith("mean squared error on the hidden pixels: by ")
@@ -461,6 +503,14 @@ def test_inpaint(copy, command, name, columns):
     assert picture_size(run / "inpaint.png") == (3 * (30 * columns - 2), 3 * (30 * 3 - 2))
     assert command("inpaint", run, "-n", 3, "--mask", "top", "--out", "a.png")[:2] == (
         0, said.replace(f"{run}/inpaint.png", "a.png"))
+    critic, known, *_ = seen
+    assert known.shape == (1, 28, 28) and (known[:, :14] == 0).all() and (known[:, 14:] == 1).all()
+    if name == "vae":
+        assert critic is None
+    else:
+        x = tg.Tensor(np.random.default_rng(0).random((4, 1, 28, 28), np.float32))
+        judge = train.load_run(run)[0].model.discriminator
+        assert np.array_equal(critic(x).detach().numpy(), judge(x).detach().numpy())
 
 
 def test_compare_leaves_a_report(here, command):
@@ -541,13 +591,26 @@ def test_a_comparison_stopped_between_its_two_folders_starts_afresh(here, comman
     assert len(rows("both/vae/history.csv")) == len(rows("both/gan/history.csv")) == 1
 
 
-def test_check_prints_a_table(here, command):
+def test_check_prints_a_table(here, command, told):
     status, said, _ = command("check", "add", "--cases", "3")
     lines = said.splitlines()
     assert status == 0 and lines[0].split() == ["operation", "argument", "order", "cases", "worst",
                                                 "error"]
     assert {line.split()[0] for line in lines[1:]} == {"add"}
     assert {line.split()[2] for line in lines[1:]} == {"1", "2"} and os.listdir() == []
+    usual, = told("check", "random cases an argument (default: #)")
+    for options, cases in (["--cases", 7], 7), ([], usual):
+        lines = command("check", "add", *options)[1].splitlines()
+        assert min([int(line.split()[3]) for line in lines[1:]]) == cases
+
+
+def test_check_tells_a_wrong_derivative(command, monkeypatch):
+    monkeypatch.setattr(ops.exp, "rule", [lambda g, out, x: 1.01 * g * out].__getitem__)
+    for options, seed in ([], 0), (["--seed", 5], 5):
+        status, said, error = command("check", "exp", *options)
+        assert (status, said) == (1, "") and re.match(
+            rf"tinygen check: wrong derivative: exp, order 1, case \d+ of seed {seed}: input 0, "
+            "element .* by its rule and .* by finite differences", error.split("\r")[-1])
 
 
 # Lessons
@@ -569,6 +632,80 @@ def test_help(here, command, words):
     status, said, error = command(*words, "--help")
     assert (status, error) == (0, "") and said.startswith(f"usage: {' '.join(['tinygen', *words])}")
     assert "%(" not in said and os.listdir() == []
+
+
+def test_a_training_gets_the_numbers_that_the_help_tells(here, command, told, monkeypatch):
+    images, configs = [np.zeros((n, 1, 28, 28), np.float32) for n in (6100, 1100)], []
+    data = {"mnist": datasets.Dataset("mnist", *images), "ring": datasets.load("ring")}
+    monkeypatch.setattr(datasets, "load", data.get)
+    monkeypatch.setattr(train, "checksum", lambda data: "")
+    monkeypatch.setattr(cli, "run_to_end", lambda out, config, *_: configs.append(config) or
+                        train.Run(None, config, [], []))
+    monkeypatch.setattr(report, "write", lambda *_: [])
+
+    def given(*words):
+        configs.clear()
+        assert command(*words)[0] == 0
+        return list(configs)
+
+    def of(name, *configs):
+        return [config[name] for config in configs]
+
+    trained = [given("train", *words)[0] for words in (
+        ["vae"], ["gan"], ["vae", "--data", "ring"], ["gan", "--data", "ring"])]
+    few = [given("train", *words, "--quick")[0] for words in (["vae"], ["gan", "--data", "ring"])]
+    both, few_both = given("compare"), given("compare", "--quick")
+    vae, gan, points, quick = told("train", "(default: VAE #, GAN #, points #; with --quick #)")
+    assert of("epochs", *trained, *few) == [vae, gan, points, points, quick, quick]
+    vae, gan, points = told("train", "numbers in a latent point z (default: VAE #, GAN #; # for")
+    assert of("latent_dim", *trained) == [vae, gan, points, points]
+    vae, gan, quick = told("compare", "(default: VAE #, GAN #; with --quick VAE #)")
+    assert of("epochs", *both, *few_both) == [vae, gan, quick, gan]
+    for word in "train", "compare":
+        vae, gan, points = told(word, "examples per step (default: VAE #, GAN #; # for points)")
+        assert of("batch_size", *trained, *both) == [vae, gan, points, points, vae, gan]
+        vae, gan = told(word, "learning rate of Adam (default: # for a VAE, # for a GAN)")
+        assert of("lr", *trained, *both) == [vae, gan, vae, gan, vae, gan]
+        assert of("seed", *trained, *both) == 6 * told(word, "random numbers (default: #)")
+        train_size, test_size = told(word, "use only # training and # test examples")
+        assert of("train_size", few[0], *few_both) == 3 * [train_size]
+        assert of("test_size", few[0], *few_both) == 3 * [test_size]
+        assert "(default: mnist)" in command(word, "--help")[1] and both[0]["data"] == "mnist"
+    assert "default: conv for a GAN on images, else dense" in command("train", "--help")[1]
+    assert of("architecture", *trained) == ["dense", "conv", "dense", "dense"]
+
+
+def test_what_uses_a_run_takes_the_numbers_that_the_help_tells(copy, command, told, monkeypatch):
+    zeros, seen = np.zeros((11_000, 1, 28, 28), np.float32), []
+
+    def given(*words):
+        seen.clear()
+        assert one_sentence(command(*words), "enough")
+        return seen
+
+    def take(name, module, what):
+        def taken(*args):
+            seen.extend(what(*args))
+            raise InputError("enough")
+        monkeypatch.setattr(module, name, taken)
+
+    monkeypatch.setattr(backend, "manual_seed", seen.append)
+    monkeypatch.setattr(cli, "data_of", lambda *_: datasets.Dataset("zeros", zeros, zeros))
+    take("draw", cli.metrics, lambda training, *numbers: numbers)
+    take("figure_reconstructions", plots, lambda originals, *_: [len(originals)])
+    take("by_encoding", inpaint, lambda model, x, known: [len(x), known[0].tolist()])
+    vae, ring = copy("vae"), copy("ring-vae")
+    seed, = told("sample", "random numbers (default: #)")
+    spread = told("sample", "spread of the latent points (default: #)")
+    assert given("sample", vae)[1:] == [seed, *told("sample", "how many (default: #)"), *spread]
+    assert given("reconstruct", vae) == told("reconstruct", "how many (default: #)")
+    images, points = told("evaluate", "how many samples (default: # images, or the # points")
+    seed, = told("evaluate", "random numbers (default: #)")
+    assert given("evaluate", vae) == [seed, images] and given("evaluate", ring) == [seed, points]
+    seed, = told("inpaint", "random numbers (default: #)")
+    left = 28 * [14 * [0] + 14 * [1]]
+    assert given("inpaint", vae) == [seed, *told("inpaint", "how many (default: #)"), left]
+    assert "what is hidden (default: left)" in command("inpaint", "--help")[1]
 
 
 def one_sentence(answer, *parts):
@@ -727,7 +864,7 @@ def test_a_folder_that_the_terminal_cannot_print(copy):
 
 @pytest.mark.skipif(os.name != "posix", reason="about closed streams of POSIX")
 def test_training_without_a_place_for_its_bar(here):
-    words = f"{sys.executable} -m tinygen train vae --data ring --quick --out run"
+    words = f"{shlex.quote(sys.executable)} -m tinygen train vae --data ring --quick --out run"
     done = subprocess.run(f"{words} 2>&-", shell=True, stdout=subprocess.PIPE,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0 and pathlib.Path("run/checkpoint.npz").exists()
