@@ -2,6 +2,7 @@
 one (`-m gpu`)."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from cupy_double import API
 
 import tinygen as tg
-from tinygen import backend, checks, gan, inpaint, metrics, nn, optim, train, vae
+from tinygen import backend, checks, cli, datasets, gan, inpaint, metrics, nn, optim, train, vae
 from tinygen.backend import InputError
 from tinygen.datasets import DataLoader, Dataset
 from tinygen.tensor import OPS, Tensor, raw
@@ -315,6 +316,18 @@ def test_the_default_device(device):
     assert tg.zeros(2).device == tg.tensor([1]).device == nn.Linear(2, 2).weight.device == "cuda"
     assert tg.zeros(2, device="cpu").device == tg.tensor(tg.zeros(2, device="cpu")).device == "cpu"
     assert all(x.device == "cuda" for x in DataLoader(np.zeros((4, 2), np.float32), 2))
+
+
+def test_a_command_computes_on_the_device_that_it_names(device, tmp_path, monkeypatch):
+    images = np.random.default_rng(0).random((12, 1, 28, 28), np.float32)
+    monkeypatch.setattr(datasets, "load", lambda name: Dataset("mnist", images, images))
+    monkeypatch.setattr(inpaint, "by_search", functools.partial(inpaint.by_search, steps=2))
+    run = str(tmp_path / "run")
+    for words in (["train", "vae", "--epochs", "1", "--out", run], ["check", "add", "--cases", "1"],
+                  ["sample", run], ["reconstruct", run], ["evaluate", run], ["inpaint", run]):
+        assert cli.main([*words, "--device", device]) == 0 and backend.default_device == device
+    assert train.read_config(run)["device"] == device
+    assert cli.main(["sample", run]) == 0 and backend.default_device == "cpu"
 
 
 def test_without_cupy_one_sentence_says_what_to_install(monkeypatch):
