@@ -1,8 +1,10 @@
 """Grids pixel by pixel, pictures of both kinds of data, and the same bytes for the same data."""
 
+import contextlib
 import io
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -22,6 +24,19 @@ def pixels(path):
     with Image.open(path) as image:
         assert image.format == "PNG" and not image.info.get("Software")
         return np.asarray(image)
+
+
+@pytest.fixture
+def axes(monkeypatch):
+    """Axes that draw nothing, and keep what they are told to draw."""
+    axes = mock.MagicMock()
+    monkeypatch.setattr(plots, "drawing", lambda path, size: contextlib.nullcontext(axes))
+    return axes
+
+
+def told(method):
+    """[(label, arguments)] of the calls of a method of `axes`."""
+    return [(call.kwargs.get("label"), *call.args) for call in method.call_args_list]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -93,7 +108,24 @@ def test_points_are_drawn_within_the_frame_of_the_real_ones(tmp_path):
     assert counts[0] > 2000 and counts[1] < 500    # far outside, only the legend is left
 
 
+@pytest.mark.parametrize("samples, title", [
+    ([[-0.14, 0.5], [1.14, 1.14]], ""),
+    ([[-0.14, 0.5], [1.14, 1.16], [-0.16, 0.5]], "2 of 3 generated points lie outside"),
+    (1001 * [[9, 0.5]], "1,001 of 1,001 generated points lie outside")])
+def test_the_title_counts_the_points_outside_of_the_frame(axes, samples, title):
+    """Which reaches 0.65 times the width of the real points from their middle."""
+    samples = np.array(samples, np.float64)
+    plots.figure_points(samples, np.array([[0, 0.5], [1, 0.5], [0.5, 0.5]]), None, most=2)
+    (_, x, y), (_, *made) = told(axes.scatter)
+    assert [x.tolist(), y.tolist()] == [[0, 1], [0.5, 0.5]] and np.array_equal(made, samples.T)
+    assert [label for label, *_ in told(axes.scatter)] == ["real", "generated"]
+    limits = pytest.approx((-0.15, 1.15), rel=1e-12)
+    axes.set.assert_called_once_with(aspect="equal", title=title, xlim=limits, ylim=limits)
+
+
 def test_points_that_are_all_the_same(tmp_path):
+    low, high = plots.frame(np.ones((4, 2)))
+    assert (low < 1).all() and (high > 1).all()
     plots.save_samples(np.zeros((3, 2)), np.ones((4, 2)), tmp_path / "a.png")
     assert pixels(tmp_path / "a.png").size
 
@@ -141,6 +173,17 @@ def test_curves(tmp_path, history):
     plots.figure_curves(history, {"a": "first", "b": "second"}, tmp_path / "a.png", "nats",
                         ("level", 0.5))
     assert len(np.unique(pixels(tmp_path / "a.png"))) > 50
+
+
+def test_the_curves_are_the_columns_and_the_dashed_line_is_the_level(axes):
+    plots.figure_curves(HISTORY, {"b": "first", "a": "second"}, None, "nats", ("level", 0.5))
+    assert told(axes.plot) == [("first", [1, 2, 3], [1, 2, 3]),
+                               ("second", [1, 2, 3], [1, 1 / 2, 1 / 3])]
+    assert len({call.kwargs["color"] for call in axes.plot.call_args_list}) == 2
+    assert told(axes.axhline) == [("level", 0.5)]
+    axes.set.assert_called_once_with(xlabel="epoch", ylabel="nats")
+    plots.figure_curves(HISTORY, {"a": "first"}, None, "nats")
+    axes.axhline.assert_called_once()
 
 
 def test_the_same_data_give_the_same_bytes(tmp_path):
@@ -210,9 +253,23 @@ def test_surface_and_animation(tmp_path):
         plots.figure_surface(lambda points: 1 / (1 + np.exp(-points[:, 0] * i)),
                              rng.standard_normal((50, 2)), real, tmp_path / f"{i}.png")
     assert coloured(pixels(tmp_path / "2.png")) > 10_000
-    plots.save_animation([tmp_path / f"{i}.png" for i in range(3)], tmp_path / "a.gif")
+    plots.save_animation([tmp_path / f"{i}.png" for i in range(3)], tmp_path / "a.gif", 0.35)
     with Image.open(tmp_path / "a.gif") as gif:
-        assert (gif.format, gif.n_frames) == ("GIF", 3)
+        assert (gif.format, gif.n_frames, gif.info["loop"]) == ("GIF", 3, 0)
         assert gif.size == pixels(tmp_path / "0.png").shape[1::-1]
+        assert gif.info["duration"] == 350          # milliseconds
     with pytest.raises(InputError, match="no pictures"):
         plots.save_animation([], tmp_path / "b.gif")
+
+
+def test_the_surface_shows_at_each_point_its_probability(axes):
+    real, samples = np.random.default_rng(0).random((2, 50, 2)) * [1, 3]
+    plots.figure_surface(lambda points: points[:, 0] + 10 * points[:, 1], samples, real, None, 40)
+    (_, x, y, probability), = told(axes.contourf)
+    np.testing.assert_allclose(probability, x + 10 * y[:, None], rtol=1e-5, atol=1e-5)
+    low, high = plots.frame(real)
+    assert [(x[0], y[0]), (x[-1], y[-1])] == [tuple(low), tuple(high)]
+    axes.set.assert_called_once_with(aspect="equal", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    shown = {label: np.array(points).T for label, *points in told(axes.scatter)}
+    assert np.array_equal(shown["real"], real[:40])
+    assert np.array_equal(shown["generated"], samples[:40])
