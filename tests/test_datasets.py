@@ -26,11 +26,6 @@ MD5 = {
 }
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    backend.manual_seed(0)
-
-
 def idx(array, shape=None, kind=8):
     """An IDX file of `array`, whose header may claim another shape or element type."""
     shape = array.shape if shape is None else shape
@@ -324,6 +319,14 @@ def test_image_folder_crops_the_centre_and_averages(tmp_path):
     assert np.abs(data.train[2] - 0.5).max() < 0.1  # a lone pixel picked from each would be 0 or 1
 
 
+def test_image_folder_weighs_the_colours(tmp_path):
+    for i, colour in enumerate(np.eye(3, dtype=np.uint8)):         # pure red, green and blue
+        save(tmp_path, f"{i}.png", np.tile(255 * colour, (28, 28, 1)))
+    data = datasets.image_folder(tmp_path)
+    found = np.concatenate([data.test, data.train])[:, 0, 14, 14]
+    np.testing.assert_allclose(found, [0.299, 0.587, 0.114], atol=0.5 / 255)
+
+
 def test_image_folder_obeys_the_rotation_mark(tmp_path):
     dark_above = np.zeros((28, 28), np.uint8)
     dark_above[14:] = 255
@@ -345,10 +348,11 @@ def test_image_folder_split_and_order(tmp_path):
 
 
 def test_image_folder_with_classes(tmp_path):
-    for name in ("dog/1.png", "a-cat/1.png", "a-cat/2.png", "dog/2.png", "a/1.png"):
+    for name in ("dog/1.png", "a-cat/1.png", "a-cat/2.png", "dog/a/b/c.png", "dog/2.png",
+                 "a/1.png"):
         save(tmp_path, name)
     data = datasets.image_folder(tmp_path)
-    assert data.test_labels.tolist() == [0] and data.train_labels.tolist() == [1, 1, 2, 2]
+    assert data.test_labels.tolist() == [0] and data.train_labels.tolist() == [1, 1, 2, 2, 2]
     assert data.train_labels.dtype == np.int64
     save(tmp_path, "loose.png")
     assert "sub-folders" in refuses(tmp_path, datasets.image_folder, tmp_path)
@@ -494,6 +498,15 @@ def test_load_draws_from_the_one_generator(name):
     backend.manual_seed(0)
     again = datasets.load(name)
     assert (first.train == again.train).all() and (first.test == again.test).all()
+
+
+@pytest.mark.parametrize("name", ["mnist", "ring"])
+def test_a_name_wins_over_a_folder_of_that_name(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    write_set(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(datasets.load(name).train) >= 50_000
+    assert len(datasets.load(f"./{name}").train) == 20
 
 
 def test_counts_are_checked():
