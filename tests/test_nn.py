@@ -526,15 +526,16 @@ def assert_normal(array, std):
 
 
 @pytest.mark.parametrize(
-    "layer, fan_in",
+    "make, fan_in",
     [
-        (nn.Linear(100, 2000), 100),
-        (nn.Conv2d(8, 1000, 3), 72),
-        (nn.Conv2d(8, 1000, (3, 5), groups=4), 30),
-        (nn.ConvTranspose2d(200, 1000, 4), 16_000),
+        (lambda: nn.Linear(100, 2000), 100),
+        (lambda: nn.Conv2d(8, 1000, 3), 72),
+        (lambda: nn.Conv2d(8, 1000, (3, 5), groups=4), 30),
+        (lambda: nn.ConvTranspose2d(200, 1000, 4), 16_000),
     ],
 )
-def test_linear_and_convolution_start_uniform(layer, fan_in):
+def test_linear_and_convolution_start_uniform(make, fan_in):
+    layer = make()
     assert_uniform(layer.weight.data, 1 / math.sqrt(fan_in))
     assert_uniform(layer.bias.data, 1 / math.sqrt(fan_in))
 
@@ -701,6 +702,11 @@ def test_batch_norm_errors_name_the_shape(layer, shape):
         layer(tg.ones(*shape))
 
 
+def test_batch_norm_has_no_plain_average_over_all_batches():
+    with pytest.raises(ValueError, match="BatchNorm2d: momentum is None.*pass a number such as 0"):
+        nn.BatchNorm2d(2, momentum=None)
+
+
 def test_num_batches_tracked_counts_training_batches_only():
     layer, x = nn.BatchNorm1d(2), tg.randn(4, 2)
     layer(x)
@@ -781,7 +787,6 @@ DEFAULTS = [
         nn.ConvTranspose2d,
         {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "bias": True, "dilation": 1},
     ),
-    (nn.init.kaiming_uniform_, {"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"}),
     (optim.SGD, {"lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False}),
     (optim.Adam, {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0}),
     (optim.AdamW, {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2}),
