@@ -1,8 +1,9 @@
-"""The house of design.md: who may import whom, how long files may be, what lies where."""
+"""The house: who may import whom, how long files may be, what lies where."""
 
 import ast
 import graphlib
 import io
+import re
 import subprocess
 import sys
 import tokenize
@@ -96,8 +97,17 @@ def test_files_say_what_they_are_and_on_which_floor():
     for module in MODULES:
         text = ast.get_docstring(ast.parse(FILES[module].read_text("utf-8")))
         assert text, f"{module} has no docstring"
-        if text.startswith("Floor "):
+        on_a_floor = module == f"tinygen.{unit(module)}" != "tinygen.__main__"
+        if on_a_floor or text.startswith("Floor "):
             assert text.startswith(f"Floor {FLOOR.get(unit(module))}: "), f"{module}: {text[:8]}"
+
+
+def test_the_readme_shows_every_file_on_its_floor():
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", (ROOT / "README.md").read_text("utf-8"), re.M)
+    shown = [(int(floor), name) for floor, names in rows for name in re.findall("`(.+?)`", names)]
+    folders = {path.name for path in (ROOT / "tinygen").iterdir() if path.is_dir()}
+    assert sorted(shown) == sorted((floor, name + ("/" if name in folders else ".py"))
+                                   for name, floor in FLOOR.items() if name != "__main__")
 
 
 @pytest.mark.parametrize("folder", sorted({unit(m) for m in MODULES if m.count(".") > 1}))
