@@ -1,4 +1,7 @@
-"""The engine tour, lessons/tour.md: its quotes are the source, its code prints what it says."""
+"""The engine tour, lessons/tour.md: its quotes are the source, its code prints what it says.
+
+So does the code in README.md.
+"""
 
 import contextlib
 import io
@@ -92,6 +95,14 @@ def test_quotes_stand_in_the_source():
 def test_code_prints_what_the_tour_says():
     wrong = unlike(TOUR.read_text("utf-8"))
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_code_of_the_readme_prints_what_its_comment_says():
+    code, = [code for _, language, code, _ in blocks((ROOT / "README.md").read_text("utf-8"))
+             if language == "python"]
+    said = [line.partition("  # ")[2].strip() for line in code if line.startswith("print(")]
+    wrong = unlike("\n".join(["```python", *code, "```", "```text", *said, "```"]))
+    assert said and not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("header, quoted, message", [
