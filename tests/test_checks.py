@@ -280,7 +280,7 @@ def test_run_names_the_operation_with_a_wrong_rule(monkeypatch):
 # What a derivative rule may be written with
 
 ATTRIBUTES = {"shape", "ndim", "dtype", "device"}
-BUILTINS = {tuple, list, slice, range, zip, len, enumerate, isinstance, any, int,
+BUILTINS = {tuple, list, slice, range, zip, len, enumerate, isinstance, any, int, bool,
             IndexError, ValueError}
 MODULES = {math, builtins}
 DOORWAYS = {mask,           # the one way from a condition to a constant
