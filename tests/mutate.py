@@ -44,7 +44,6 @@ EQUIVALENT = {
     ("unit", "length + mask(length == 0, g)", "length - mask(length == 0, g)"):
         "0 / -1 is 0 as 0 / 1 is, and at 0 the norm has no second derivative",
     ("batch_norm_sums", "total_product(g, c)", "total_product(c, g)"): "x y = y x",
-    ("to", "raw(x)", "x"): "on the host; of two devices, test_cuda.py tells them apart",
     ("reshape", "match_order(reshape(g, x.shape), x)", "reshape(g, x.shape)"):
         "the same numbers; only their order in memory differs, for speed",
     ("inverse", "tuple([dims.index(i) for i in range(len(dims))])",

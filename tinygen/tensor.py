@@ -294,11 +294,10 @@ def _first_gradient(output, g, create_graph):
                            "implied only for a single number; reduce it with sum() or mean(), or "
                            "pass the gradient")
     g = Tensor(backend.array_module(output.data).ones_like(output.data)) if g is None else g
-    if not hasattr(g, "dtype"):
-        raise TypeError(f"backward: the gradient is a {type(g).__name__}; make it a tensor")
-    if (g.shape, g.dtype) != (output.shape, output.dtype):
-        raise RuntimeError(f"backward: the gradient is {g.dtype} of shape {g.shape}, but the "
-                           f"output is {output.dtype} of shape {output.shape}; make them alike")
+    if not hasattr(g, "dtype") or (g.shape, g.dtype) != (output.shape, output.dtype):
+        given = f"{getattr(g, 'dtype', type(g).__name__)} {getattr(g, 'shape', '')}".strip()
+        raise RuntimeError(f"backward: the gradient is {given}, but the output is {output.dtype} "
+                           f"{output.shape}; pass a tensor that is like the output")
     return g if create_graph else raw(g).copy() if output.node is None else raw(g)
 
 
@@ -340,7 +339,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return tuple([g if g is None or create_graph else Tensor(g) for g in results])
 
 
-class set_grad_enabled:
+class set_grad_enabled(contextlib.AbstractContextManager):
     """Record operations (True) or not (False), in this thread: from now on, or in a `with` block.
 
     As in PyTorch, the call alone switches.
@@ -348,9 +347,6 @@ class set_grad_enabled:
 
     def __init__(self, mode):
         self.before, _state.recording = _state.recording, mode
-
-    def __enter__(self):
-        pass
 
     def __exit__(self, *exception):
         _state.recording = self.before

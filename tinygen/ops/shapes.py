@@ -7,7 +7,8 @@ out is padded, what was moved is moved back.
 import builtins
 import math
 
-from ..backend import array_module, device_of, to_device
+from .. import backend
+from ..backend import array_module
 from ..tensor import op, raw
 
 
@@ -74,11 +75,11 @@ def contiguous(x):
     return array_module(x).ascontiguousarray(x) if x.ndim else x
 
 
-@op(lambda g, out, x, dtype=None, device=None: to(g, dtype=x.dtype, device=device_of(raw(x))))
+@op(lambda g, out, x, dtype=None, device=None: to(g, dtype=x.dtype, device=device_of(x)))
 def to(x, dtype=None, device=None):
     """`x` in another dtype or on another device ("cpu", "cuda")."""
     x = x if dtype is None else x.astype(dtype, copy=False)
-    return x if device is None else to_device(x, device)
+    return x if device is None else backend.to_device(x, device)
 
 
 @op(rest=lambda i: lambda g, out, *xs, dim=0: g[piece(xs, dim, i)])
@@ -90,6 +91,11 @@ def piece(xs, dim, i):
     """The index of the i-th of the arrays `xs` in their concatenation."""
     start = builtins.sum([x.shape[dim] for x in xs[:i]])
     return (slice(None),) * (dim % xs[i].ndim) + (slice(start, start + xs[i].shape[dim]),)
+
+
+def device_of(x):
+    """Where the array or Tensor `x` is: "cpu" or "cuda"."""
+    return backend.device_of(raw(x))
 
 
 # What follows is composed from the primitives above.
