@@ -353,6 +353,7 @@ class set_grad_enabled(contextlib.AbstractContextManager):
 
 
 def is_grad_enabled():
+    """Whether operations are recorded, in this thread and place."""
     return _state.recording
 
 

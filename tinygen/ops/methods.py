@@ -61,8 +61,8 @@ def in_place(operation):
     """x += y and its like: in place, as in PyTorch.
 
     But where x was computed, or would change its dtype, `x` is from then on the name of a new
-    tensor. Under no_grad() it would lose its graph, so that is refused; and a constant does not
-    become part of a graph.
+    tensor. Refused are what would lose a graph, a computed x under no_grad(), and what would make a
+    constant part of one.
     """
     def change(self, other):
         result = operation(self, other)
