@@ -261,6 +261,28 @@ def test_idx_folder_refuses(tmp_path):
     assert "fashion" in refuses(images.name, datasets.idx_folder, tmp_path)
 
 
+def test_where_the_images_are_instead(tmp_path):
+    for name in ("a.webp", "b.TXT", "none", "c.webp"):
+        (tmp_path / name).write_bytes(b"")
+    message = refuses(tmp_path, datasets.load, tmp_path)
+    assert "holds 0 images in PNG, JPEG or IDX format (but .TXT, .webp), expected" in message
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    write_set(raw)
+    assert refuses(tmp_path, datasets.load, tmp_path).endswith(f"give the folder {raw}")
+    assert len(datasets.load(raw).train) == 20
+    file = raw / "train-images-idx3-ubyte"
+    assert refuses(file, datasets.load, file).endswith("give the folder that it is in")
+
+
+def test_idx_folder_with_names_in_capitals(tmp_path):
+    write_set(tmp_path, packed=True)
+    for path in list(tmp_path.iterdir()):
+        path.rename(tmp_path / path.name.upper())
+    data = datasets.load(tmp_path)
+    assert len(data.train) == len(data.train_labels) == 20 and len(data.test_labels) == 5
+
+
 def test_idx_folder_with_one_image(tmp_path):
     write_set(tmp_path, train=1, test=0)
     refuses(tmp_path, datasets.idx_folder, tmp_path)
@@ -348,7 +370,7 @@ def test_image_folder_split_and_order(tmp_path):
 
 
 def test_image_folder_with_classes(tmp_path):
-    for name in ("dog/1.png", "a-cat/1.png", "a-cat/2.png", "dog/a/b/c.png", "dog/2.png",
+    for name in ("dog/1.png", "a-cat/1.png", "a-cat/2.jfif", "dog/a/b/c.JPE", "dog/2.jpeg",
                  "a/1.png"):
         save(tmp_path, name)
     data = datasets.image_folder(tmp_path)
@@ -374,8 +396,25 @@ def test_a_train_and_a_test_set_without_classes(tmp_path):
         save(tmp_path, f"{name}.png")
     data = datasets.image_folder(tmp_path)
     assert (len(data.train), len(data.test), data.train_labels) == (2, 1, None)
-    (tmp_path / "test").rename(tmp_path / "valid")            # another name is a class
+    (tmp_path / "test").rename(tmp_path / "held")             # another name is a class
     assert datasets.image_folder(tmp_path).train_labels is not None
+
+
+def test_what_lies_beside_a_train_and_a_test_set_is_passed_over(tmp_path):
+    for i, name in enumerate(("Train/1", "Train/2", "Test/1", "Test/2", "Test/3", "extra/1",
+                              "loose", "val/1")):
+        save(tmp_path, f"{name}.png", np.full((28, 28), i, np.uint8))
+
+    def first_pixels(images):
+        return np.rint(images[:, 0, 0, 0] * 255).tolist()
+
+    data = datasets.image_folder(tmp_path)
+    assert (first_pixels(data.train), first_pixels(data.test)) == ([0, 1], [2, 3, 4])
+    (tmp_path / "Test").rename(tmp_path / "elsewhere")
+    data = datasets.image_folder(tmp_path)                    # without `test`, `val` is taken
+    assert (first_pixels(data.train), first_pixels(data.test)) == ([0, 1], [7])
+    (tmp_path / "val" / "1.png").unlink()
+    assert "2 images to train on and 0 to test with" in refuses(tmp_path, datasets.load, tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff", b"text",
@@ -435,9 +474,11 @@ def test_image_folder_turns_what_is_clear_black_in_every_kind(tmp_path):
 
 def test_image_folder_refuses(tmp_path):
     refuses(tmp_path / "nowhere", datasets.image_folder, tmp_path / "nowhere")
-    assert "0 images" in refuses(tmp_path, datasets.image_folder, tmp_path)
+    assert "0 images in PNG, JPEG or IDX format, expected" in refuses(
+        tmp_path, datasets.image_folder, tmp_path)
     save(tmp_path, "lonely.png")
-    assert "1 images" in refuses(tmp_path, datasets.image_folder, tmp_path)
+    assert "0 images to train on and 1 to test with" in refuses(
+        tmp_path, datasets.image_folder, tmp_path)
     refuses(tmp_path / "lonely.png", datasets.image_folder, tmp_path / "lonely.png")
     for size in (0, -1, 28.0, "28", True):
         refuses("size", datasets.image_folder, tmp_path, size)

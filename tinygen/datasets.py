@@ -25,7 +25,9 @@ from .dataloader import DataLoader, TensorDataset, check_count  # noqa: F401  (u
 NAMES = ("mnist", "ring", "grid", "moons")
 LARGEST_IDX = 600_000_000  # bytes; EMNIST's largest file has 547 million
 LARGEST_IMAGE = 2**26  # pixels; in memory, one takes up to 12 bytes while it is read
-IDX_NAME = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx\d-\w+(\.gz)?$")
+IDX_NAME = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx\d-\w+(\.gz)?$", re.IGNORECASE)
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif")
+HELD_OUT = ("test", "val", "valid")  # beside a folder `train`, the first of these is the test set
 
 
 @dataclass
@@ -65,10 +67,13 @@ def load(name_or_path):
     if draw := {"ring": ring, "grid": grid, "moons": moons}.get(name_or_path):
         return Dataset(name_or_path, draw(50_000), draw(10_000))
     if not os.path.isdir(name_or_path):
-        raise _fault(f"data set {str(name_or_path)!r}", "is neither a name nor a folder", "mnist, "
-                     "ring, grid, moons, or a folder of IDX files or images", "choose one of these")
+        is_file = os.path.isfile(name_or_path)
+        raise _fault(f"data set {str(name_or_path)!r}",
+                     "is a file" if is_file else "is neither a name nor a folder",
+                     "mnist, ring, grid, moons, or a folder of IDX files or images",
+                     "give the folder that it is in" if is_file else "choose one of these")
     folder = _existing_folder(name_or_path)
-    return idx_folder(folder) if _idx_files(folder) else image_folder(folder)
+    return idx_folder(folder) if idx_files(folder) else image_folder(folder)
 
 
 def read_idx(path, shape=None):
@@ -189,7 +194,7 @@ def idx_folder(path):
     for images that are not 28 x 28, and for labels that do not match the images.
     """
     folder = _existing_folder(path)
-    files = _idx_files(folder)
+    files = idx_files(folder)
     if ("train", "images") not in files:
         raise _fault(folder, "holds no training images in IDX format",
                      "a file named like train-images-idx3-ubyte.gz", "check the path and the names")
@@ -208,22 +213,23 @@ def _read_split(files, split):
 
 def _hold_out(folder, images, labels, held):
     """The `Dataset` whose test examples are those where the bool array `held` is true."""
-    if len(images) < 2:
-        raise _fault(folder, f"holds {len(images)} images in PNG, JPEG or IDX format",
-                     "two or more, one of them to test with", "check the path")
+    if held.all() or not held.any():
+        raise _fault(folder, f"holds {np.sum(~held)} images to train on and {np.sum(held)} to test "
+                     "with", "one or more of each", "check the path, or add some")
     arrays = [images] if labels is None else [images, labels]
     parts = [array[rows] for array in arrays for rows in (~held, held)]
     return Dataset(folder.resolve().name, *parts)
 
 
-def _idx_files(folder):
+def idx_files(folder):
     """The IDX files of `folder` as `{("train" or "test", "images" or "labels"): path}`."""
     found = {}
     for path in sorted(folder.iterdir()):
         match = IDX_NAME.search(path.name)
         if not match or path.name.startswith(".") or not path.is_file():
             continue
-        key = ("train" if match[1] == "train" else "test", match[2])
+        split, what = match[1].lower(), match[2].lower()
+        key = ("train" if split == "train" else "test", what)
         first = found.setdefault(key, path)
         if path.name not in (first.name, first.name + ".gz"):
             raise _fault(folder, f"holds both {first.name} and {path.name}", "one of them",
@@ -245,21 +251,24 @@ def image_folder(path, size=28):
     Images lie in the folder itself (no labels), or in sub-folders, one for each class, at any
     depth (as in torchvision's ImageFolder: the label is the class's place among the sorted names).
     Hidden files are passed over. Sorted by name, images 1, 11, 21, ... form the test set; but where
-    there are two sub-folders, `train` and `test`, they are the two sets, each with all that inside.
+    there are sub-folders `train` and `test` (or else `val` or `valid`), they are the two sets, each
+    with all that inside, and what lies beside them is passed over.
 
     Raises `InputError` for an image that cannot be read, is animated, or has more than 67 million
     pixels, for fewer than two images, and for images at both levels.
     """
     from PIL import Image
+    from tqdm import tqdm
 
     folder = _existing_folder(path)
     check_count("image_folder: size", size)
-    files = _image_files(folder)
-    test = np.arange(len(files)) % 10 == 0
-    inside = [file.parts for file in files]
-    if {parts[0] for parts in inside} == {"train", "test"}:
-        test = np.array([parts[0] == "test" for parts in inside])
-        inside = [parts[1:] for parts in inside]
+    files, split = _image_files(folder), _split(folder)
+    if split:
+        files = [file for file in files if file.parts[0] in split]
+        test = np.array([file.parts[0] == split[1] for file in files], bool)
+    else:
+        test = np.arange(len(files)) % 10 == 0
+    inside = [file.parts[1:] if split else file.parts for file in files]
     classes = [parts[0] if len(parts) > 1 else "" for parts in inside]
     if "" in classes and len(set(classes)) > 1:
         raise _fault(folder, "holds images both directly and in sub-folders", "one or the other",
@@ -267,24 +276,38 @@ def image_folder(path, size=28):
     images = np.empty((len(files), size, size), np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for image, file in zip(images, files):
+        for image, file in zip(images, tqdm(files, "reading images", leave=False, delay=1)):
             try:
                 image[:] = _read_grey(folder / file, size)
             except Exception as error:  # Broken files make Pillow raise nearly anything.
                 raise _fault(folder / file, f"cannot be read as an image ({error})",
-                             "a PNG or JPEG file", "repair it or take it away") from error
+                             "a PNG or JPEG file with one picture in it, not too large",
+                             "repair it or take it away") from error
     labels = None
     if "" not in classes:
         labels = np.unique(classes, return_inverse=True)[1].astype(backend.int64)
     return _hold_out(folder, _to_unit(images), labels, test)
 
 
+def _split(folder):
+    """The names of the sub-folders of `folder` for training and for testing, or None."""
+    found = {entry.name.lower(): entry.name for entry in folder.iterdir() if entry.is_dir()}
+    held = [found[name] for name in HELD_OUT if name in found]
+    return (found["train"], held[0]) if held and "train" in found else None
+
+
 def _image_files(folder):
     """The images below `folder` as sorted paths relative to it, hidden ones apart."""
     below = [file.relative_to(folder) for file in folder.rglob("*") if file.is_file()]
-    return sorted((file for file in below if file.suffix.lower() in (".png", ".jpg", ".jpeg")
-                   and not any(part.startswith(".") for part in file.parts)),
-                  key=lambda file: file.parts)
+    seen = [file for file in below if not any(part.startswith(".") for part in file.parts)]
+    files = [file for file in seen if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not files:
+        idx = [folder / file.parent for file in seen if IDX_NAME.search(file.name)]
+        kinds = sorted({file.suffix for file in seen if file.suffix})
+        others = f" (but {', '.join(kinds[:9])})" if kinds else ""
+        raise _fault(folder, f"holds 0 images in PNG, JPEG or IDX format{others}", "two or more",
+                     f"give the folder {idx[0]}" if idx else "check the path, or convert them")
+    return sorted(files, key=lambda file: file.parts)
 
 
 def _read_grey(path, size):
