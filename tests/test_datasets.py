@@ -180,19 +180,20 @@ def test_small_files_may_be_packed_more_than_a_hundredfold(tmp_path):
 
 @settings(deadline=None, max_examples=150)
 @given(st.data())
-def test_a_damaged_file_is_refused_or_has_the_right_size(tmp_path_factory, data):
+def test_a_damaged_file_is_refused_or_means_what_was_read(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("idx") / "file"
     whole = idx(pixels(3, 2))
     content = bytearray(data.draw(st.sampled_from([whole, gzip.compress(whole)])))
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    left = bytes(content[: data.draw(st.integers(0, len(content)))])
+    path.write_bytes(left)
     try:
         array = datasets.read_idx(path)
     except InputError as error:
         assert str(path) in str(error)
     else:
-        assert array.size == math.prod(array.shape) == 6
+        assert idx(array) == (gzip.decompress(left) if left[:2] == b"\x1f\x8b" else left)
 
 
 # IDX folders
