@@ -180,7 +180,7 @@ def epochs_done(run):
 
 
 def check_data(out, config, data):
-    """Whether `data` are those that the run in `out` was trained on."""
+    """Refuse `data` that are not those that the run in `out` was trained on."""
     found = checksum(data)
     if config.get("data_sha256", found) != found:
         raise InputError(f"{config['data']} is not what {out} was trained on (SHA-256 {found}, "
@@ -189,7 +189,7 @@ def check_data(out, config, data):
 
 
 def check_the_same(out, config, data):
-    """Whether the run in `out` can go on to the very numbers that it would have reached."""
+    """Refuse other data, and print what else has changed since the run in `out` was started."""
     check_data(out, config, data)
     for name, now in environment().items():
         if config.get(name, now) != now:
@@ -378,7 +378,7 @@ def as_rows(columns):
 
 
 def check_finite(figures, place, training, path):
-    """A loss that is not a number stops the training, before it spoils the last good checkpoint."""
+    """Raise `InputError` if a figure is not finite, before that spoils the last good checkpoint."""
     if all(math.isfinite(value) for value in figures.values()):
         return
     loss, *others = [f"{name} {value:.4g}" for name, value in figures.items() if name != "size"]
