@@ -305,14 +305,14 @@ def fit(training, data, out, epochs, batch_size, progress=True):
                             for optimizer in training.optimizers],
               "generator": generator, "history": history, "unfinished": unfinished}, path)
 
-    # Numbers that are none are told by `check_finite`, so NumPy need not warn of them.
+    # `check_finite` reports what is inf or nan, so NumPy need not warn of it.
     with held_interrupt() as interrupted, np.errstate(all="ignore"):
         for epoch in range(len(history) + 1, epochs + 1):
-            begin, before, figures = time.perf_counter(), 0.0, []
+            begin, figures = time.perf_counter(), []
             generator = backend.generator.bit_generator.state
             batches = iter(train)                         # this draws the order of the examples
             if unfinished:
-                before, figures = unfinished["seconds"], as_rows(unfinished["figures"])
+                begin, figures = begin - unfinished["seconds"], as_rows(unfinished["figures"])
                 backend.generator.bit_generator.state = unfinished["generator"]
                 unfinished = None
             model.train()
@@ -325,15 +325,14 @@ def fit(training, data, out, epochs, batch_size, progress=True):
                     check_finite(figures[-1], place, training, path)
                     if interrupted:
                         write_checkpoint(generator, {
-                            "batch_size": batch_size,
-                            "seconds": before + time.perf_counter() - begin,
+                            "batch_size": batch_size, "seconds": time.perf_counter() - begin,
                             "figures": as_columns(figures),
                             "generator": backend.generator.bit_generator.state})
                         raise KeyboardInterrupt(place)
                     if len(figures) % 20 == 0:
                         recent = average(figures[-20:])
                         bar.set_postfix({key: f"{value:.4g}" for key, value in recent.items()})
-            seconds = before + time.perf_counter() - begin
+            seconds = time.perf_counter() - begin
             model.eval()
             measured = average([{"size": size_of(x), **training.evaluate(x)} for x in test])
             check_finite(measured, f"the evaluation after epoch {epoch}", training, path)
