@@ -55,8 +55,9 @@ def build(config):
     if config["model"] == "gan":
         model = dcgan(shape, latent_dim) if conv else dense_gan(shape, latent_dim)
         return GANTraining(model, config["lr"], loss=config["loss"], image=image)
-    make, hidden = (conv_vae, {}) if conv else (dense_vae, {"hidden": 400 if image else 128})
-    model = make(shape, latent_dim, likelihood=config["likelihood"], **hidden)
+    likelihood = config["likelihood"]
+    model = (conv_vae(shape, latent_dim, likelihood) if conv
+             else dense_vae(shape, latent_dim, hidden=400 if image else 128, likelihood=likelihood))
     return VAETraining(model, config["lr"])
 
 
@@ -118,11 +119,9 @@ def start_run(out, config):
     except OSError as error:
         raise InputError(f"{out} cannot be made ({error.strerror}); choose another --out") from None
     write_config(out, {**config, **environment()})
-    return out
 
 
 def write_config(out, config):
-    """Write config.json."""
     write_text(out / "config.json", json.dumps(config, indent=2) + "\n")
 
 
@@ -137,7 +136,7 @@ SOUND = {
     "latent_dim": positive, "lr": lambda x: type(x) in (int, float) and 0 < x < math.inf,
     "epochs": positive, "batch_size": positive, "seed": lambda x: type(x) is int and x >= 0,
     "data": lambda x: isinstance(x, str), "quick": lambda x: isinstance(x, bool)}
-SOUND_GAN = {**SOUND, "loss": lambda x: x in list(GENERATOR_LOSSES)}
+SOUND_GAN = {**SOUND, "loss": lambda x: x in list(GENERATOR_LOSSES)}    # a list: x may have no hash
 SOUND_VAE = {**SOUND, "likelihood": lambda x: x in ("bernoulli", "gaussian")}
 
 
