@@ -15,7 +15,7 @@ import numpy as np
 
 from . import backend, creation, metrics, plots
 from .backend import InputError
-from .serialization import replacing
+from .serialization import write_text
 from .tensor import no_grad
 
 MEASURED = 1000         # samples that are measured, against at most as many test images
@@ -51,8 +51,7 @@ def write(out, vae, gan, data, note=""):
             curves_section(out, vae, gan),
             table_section(vae_figures, gan_figures),
             f"<h2>Which one to take</h2><ul>{items}</ul>"]
-    with replacing(out / "report.html") as file:
-        file.write(PAGE.replace("BODY", "\n".join(body)).encode())
+    write_text(out / "report.html", PAGE.replace("BODY", "\n".join(body)))
     return sentences
 
 
@@ -168,9 +167,9 @@ def judge(vae, gan, aim, quality, meaning, above):
     best, other = sorted(off, key=off.get)
     equal = off[other] - off[best] < 0.05
     if off[best] > math.log(1.3):
+        nearer = "" if equal else f"; the {best} is nearer"
         return (f"Neither model has the {quality} of real images yet: it is {both}, where real "
-                "images have 1.00" + f"; the {best} is nearer" * (not equal)
-                + ". Train longer before you choose.")
+                f"images have 1.00{nearer}. Train longer before you choose.")
     if equal:
         return (f"For {aim} there is little to choose: the {quality} is {both}, where real images "
                 "have 1.00.")
@@ -264,7 +263,7 @@ def walks(training, ends, way):
 
 @no_grad()
 def interpolation_section(out, vae, gan, real):
-    chosen = np.resize(np.arange(len(real)), 2 * PAIRS)
+    chosen = np.arange(2 * PAIRS) % len(real)       # again from the first, where there are too few
     codes = vae.model.encode(creation.tensor(vae.from_data(real[chosen])))[0].numpy()
     latent = creation.randn(2 * PAIRS, gan.model.latent_dim).numpy()
     left, right = out / "interpolation_vae.png", out / "interpolation_gan.png"
