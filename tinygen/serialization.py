@@ -33,8 +33,10 @@ def save(obj, path):
         if isinstance(x, Tensor) or backend.is_array(x):
             array = np.asarray(backend.to_device(raw(x), "cpu"))
             if array.dtype.kind not in NUMBERS:
-                raise TypeError(f"save: {name} is an array of {array.dtype}; convert it to numbers")
-            if {name, f"{name}.npy", name.removesuffix(".npy")} & set(arrays):
+                raise TypeError(f"save: {name or 'the object'} is an array of {array.dtype}; "
+                                "convert it to numbers")
+            # np.load finds the array "a" also under the name "a.npy".
+            if {name, f"{name}.npy", name.removesuffix(".npy")} & arrays.keys():
                 raise ValueError(f"save: two arrays would be called {name}; rename one")
             arrays[name] = array
             return {"array": name}
@@ -59,16 +61,12 @@ def save(obj, path):
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as part:
                 np.lib.format.write_array(part, array, allow_pickle=False)
+        # A tenth is left for the archive's directory, which is written last.
         if (file.tell() > 0.9 * LARGEST or len(structure) > LARGEST_JSON
                 or len(arrays) > MOST_ARRAYS):
             raise ValueError(f"save: {len(arrays):,} arrays, {len(structure):,} bytes of JSON and "
                              f"{file.tell():,} in all are too much for one file, which `load` "
                              "would refuse; save in several, and long lists as arrays")
-
-
-def need(right, fault):
-    if not right:
-        raise ValueError(fault)
 
 
 @contextlib.contextmanager
@@ -118,6 +116,7 @@ def load(path):
     before its header claims numbers, and as many as there are. An InputError says what is wrong.
     """
     def filled(array):
+        """The structure, with array(name) where it names an array."""
         return json.loads(text, object_hook=lambda x: (
             array(x["array"]) if set(x) == {"array"} else x))
 
@@ -128,7 +127,7 @@ def load(path):
             claimed = sum([part.file_size for part in archive.infolist()])
             need(claimed <= os.path.getsize(path), f"it claims {claimed:,} bytes")
             text, names = read(archive, "structure", 2 * LARGEST_JSON).tobytes(), ["structure"]
-            filled(names.append)
+            filled(names.append)        # for the names alone; what it returns is not used
             need(sorted([name + ".npy" for name in names]) == sorted(archive.namelist()),
                  "the arrays in it are not those that it names")
             arrays = {name: read(archive, name) for name in names[1:]}
@@ -136,6 +135,12 @@ def load(path):
     except Exception as error:      # a damaged file makes zipfile, NumPy and json raise anything
         raise backend.InputError(f"{path} is not a file that tinygen has saved, or it is damaged "
                                  f"({error}); use another copy, or train again") from None
+
+
+def need(right, fault):
+    """Raise the `fault`, which `load` puts into its sentence, unless all is `right`."""
+    if not right:
+        raise ValueError(fault)
 
 
 def checked(file):
