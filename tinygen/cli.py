@@ -99,7 +99,8 @@ def compare(args):
         raise InputError(f"{out} is the run of one model, and a comparison has two; go on with it "
                          "by tinygen train, or choose another folder")
     if begun:
-        configs, (data, _), _ = zip(*[resume(args, out / model) for model in ("vae", "gan")])
+        resumed = [resume(args, out / model) for model in ("vae", "gan")]
+        configs, data = [config for config, _, _ in resumed], resumed[0][1]
     else:
         if args.resume:
             print(f"{out} holds no comparison yet, so this starts afresh.")
@@ -146,9 +147,8 @@ def train_model(args):
         out = new_folder(args.resume or args.out, name)
         usual = (10 if args.model == "vae" else 4) if data.is_images else 20
         epochs = args.epochs or (1 if args.quick else usual)
-        config = configure(args, args.model, data, out, epochs,
-                           architecture=args.architecture, latent_dim=args.latent_dim,
-                           **({"loss": args.loss} if args.model == "gan" else {}))
+        config = configure(args, args.model, data, out, epochs, loss=args.loss,
+                           architecture=args.architecture, latent_dim=args.latent_dim)
     run_to_end(out, config, data, f"train {args.model} --resume {quote(out)}")
     print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. "
           f"Draw more with: tinygen sample {quote(out)}")
@@ -316,11 +316,11 @@ def main(argv=None):
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:               # closed: what is said goes nowhere
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
-    os.environ["MPLBACKEND"] = "agg"                 # a notebook's own is unknown to its children
+    os.environ["MPLBACKEND"] = "agg"                 # what a notebook sets fails outside of it
     if hasattr(sys.stdout, "reconfigure"):           # folders may have names that it cannot print
         sys.stdout.reconfigure(errors="backslashreplace")
     args, unknown = parser().parse_known_args(argv)
-    if unknown:
+    if unknown:                                      # told by the command, not by `tinygen` alone
         Parser(prog=f"tinygen {args.command}").error(f"unrecognized arguments: {' '.join(unknown)}")
     args.words = sys.argv[1:] if argv is None else list(argv)
     try:
