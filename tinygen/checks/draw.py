@@ -27,16 +27,16 @@ def shape_of(pick, low=0, high=3, empty=True):
     return tuple(sizes)
 
 
-def broadcast_shapes(pick, low=0):
+def broadcast_shapes(pick):
     """Two shapes that broadcast: some sizes are 1, and one side may have fewer dimensions."""
-    full = shape_of(pick, low)
+    full = shape_of(pick)
     sides = [list(full), list(full)]
     for i in range(len(full)):
         change = pick(0, 4)
         if change >= 3:
             sides[change - 3][i] = 1
     side = pick(0, 1)
-    sides[side] = sides[side][pick(0, len(full) - low):]
+    sides[side] = sides[side][pick(0, len(full)):]
     return tuple(sides[0]), tuple(sides[1])
 
 

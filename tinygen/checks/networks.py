@@ -116,7 +116,7 @@ def on_network(pick, network, func, inputs, scale=1.0, frozen=None):
 def layer(build, *shape):
     """A case for one layer, on inputs of `shape`, in training or in use."""
     def case(pick):
-        network, seed = build().train(not pick(0, 2) == 2), pick(0, 99)
+        network, seed = build().train(pick(0, 2) < 2), pick(0, 99)
         return on_network(pick, network, seeded(lambda network, x: network(x), seed),
                           {"x": array(pick, shape, distinct=True)})
     return case

@@ -15,9 +15,9 @@ from ..ops import conv, elementwise, normalise, shapes
 from .draw import along_lines, array, broadcast_shapes, chosen, placed, shape_of
 
 
-def unary(func, **kind):
+def unary(func, positive=False):
     """A case for one number in, one number out."""
-    return lambda pick: (func, {"x": array(pick, shape_of(pick), **kind)})
+    return lambda pick: (func, {"x": array(pick, shape_of(pick), positive)})
 
 
 def binary(func):
@@ -67,13 +67,13 @@ def some_dims(pick, shape):
     return dims if dims and pick(0, 1) else pick(-len(shape), len(shape) - 1)
 
 
-def reduction(func, distinct=False, empty=False, low=0, **kind):
+def reduction(func, distinct=False, empty=False, positive=False):
     """A case for a function of (x, dim, keepdim)."""
     def case(pick):
-        shape = shape_of(pick, low, empty=empty)
+        shape = shape_of(pick, empty=empty)
         dim, keepdim = some_dims(pick, shape), bool(pick(0, 1))
         return (lambda x: func(x, dim=dim, keepdim=keepdim),
-                {"x": array(pick, shape, distinct=distinct, **kind)})
+                {"x": array(pick, shape, positive, distinct=distinct)})
     return case
 
 
@@ -160,7 +160,8 @@ def joined(func, same):
     """Three pieces joined: all of the `same` shape, or of different sizes along the dimension."""
     def case(pick):
         shape = shape_of(pick, 0 if same else 1, 2)
-        dim = pick(-len(shape) - same, len(shape) - (not same))
+        places = len(shape) + same            # the dimension that `stack` makes has one more
+        dim = pick(-places, places - 1)
         pieces = {}
         for name in "xyz":
             size = list(shape)
@@ -259,7 +260,7 @@ def batch_norm_case(pick):
     c = pick(1, 3)
     shape = (3, c) + shape_of(pick, 0, 2 if c == 1 else 1, empty=False)
     mean, var = array(pick, (c,)).data, array(pick, (c,), positive=True).data
-    training, eps = not pick(0, 2) == 2, chosen(pick, [1e-5, 0.5])
+    training, eps = pick(0, 2) < 2, chosen(pick, [1e-5, 0.5])
     return (lambda x, weight, bias: F.batch_norm(x, mean.copy(), var.copy(), weight, bias,
                                                  training, eps=eps),
             {"x": array(pick, shape, distinct=True), "weight": array(pick, (c,)),
