@@ -67,9 +67,10 @@ def by_search(generate, latent_dim, x, known, steps=200, lr=0.1, starts=4, weigh
 
         weight * sum over known pixels of (generate(z) - x)^2 + |z|^2 / 2  [+ softplus(-critic)],
 
-    from `starts` random points: with weight = 1 / (2 sigma^2) minus the log posterior of z under
-    Gaussian noise. `critic`, a GAN's discriminator, adds -log D(generate(z)), which asks for a
-    picture that looks real (Yeh et al. 2017, section 3.2, take log(1 - D) with the same aim).
+    from `starts` random points. If the known pixels carry Gaussian noise of standard deviation
+    sigma and weight is 1 / (2 sigma^2), the first two terms are -log p(z | known pixels), but for a
+    constant. `critic`, a GAN's discriminator, adds the third, -log D(generate(z)), which asks for
+    a picture that looks real (Yeh et al. 2017, section 3.2, take log(1 - D) with the same aim).
     Returns (starts, N, C, H, W), for each example the best start first. The networks' weights stay
     as they are; freeze them before, by `requires_grad_(False)`, or their gradients are computed for
     nothing.
@@ -112,9 +113,9 @@ def by_neighbour(x, known, train):
     for start in range(0, len(train), 10_000):
         b = train[start:start + 10_000][:, at]
         squared = (b * b).sum(axis=1) - 2 * (a @ b.T)      # without |a|^2, the same for all
-        i = squared.argmin(axis=1)
-        better = squared[np.arange(len(x)), i] < best
-        nearest[better], best[better] = start + i[better], squared[np.arange(len(x)), i][better]
+        i, least = squared.argmin(axis=1), squared.min(axis=1)
+        better = least < best
+        nearest[better], best[better] = start + i[better], least[better]
     return known * x + (1 - known) * train[nearest]
 
 
