@@ -145,7 +145,7 @@ def initialise(module):
     Those of batch norm come from N(1, 0.02^2), and biases are 0, as in the published code.
     """
     if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d)):
-        init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)
+        init.normal_(module.weight, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
         if module.bias is not None:
             init.zeros_(module.bias)
 
@@ -178,7 +178,7 @@ def dense_gan(shape, latent_dim=None, hidden=128):
     latent_dim = latent_dim or (100 if image else size)
     generator = nn.Sequential(
         nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
-        nn.Linear(hidden, size), nn.Unflatten(1, shape), *[nn.Tanh()] * image)
+        nn.Linear(hidden, size), nn.Unflatten(1, shape), *([nn.Tanh()] if image else []))
     discriminator = nn.Sequential(
         nn.Flatten(), nn.Linear(size, hidden), nn.LeakyReLU(0.2),
         nn.Linear(hidden, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
