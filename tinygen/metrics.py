@@ -23,6 +23,13 @@ from .serialization import load
 from .tensor import no_grad
 
 
+def draw(training, n, temperature=1.0, batch=500):
+    """n samples as an array in the range of the data, drawn a batch at a time."""
+    sizes = [min(batch, n - start) for start in range(0, n, batch)]
+    return np.concatenate([training.to_data(training.model.sample(size, temperature)).numpy()
+                           for size in tqdm(sizes, "drawing", leave=False, delay=2)])
+
+
 # The classifier
 
 def digit_classifier():
@@ -44,13 +51,6 @@ def load_classifier():
     model = digit_classifier()
     model.load_state_dict(bundled(load, "digit_classifier.npz"))
     return model.eval().requires_grad_(False)
-
-
-def draw(training, n, temperature=1.0, batch=500):
-    """n samples as an array in the range of the data, drawn a batch at a time."""
-    sizes = [min(batch, n - start) for start in range(0, n, batch)]
-    return np.concatenate([training.to_data(training.model.sample(size, temperature)).numpy()
-                           for size in tqdm(sizes, "drawing", leave=False, delay=2)])
 
 
 @no_grad()
@@ -159,8 +159,8 @@ def class_histogram(probabilities):
     n, classes = probabilities.shape
     counts = np.bincount(probabilities.argmax(axis=1), minlength=classes)
     share = counts[counts > 0] / n
-    return ClassHistogram(tuple(counts.tolist()),
-                          float(-(share * np.log(share)).sum() / np.log(classes)) + 0.0,
+    entropy = 0.0 - (share * np.log(share)).sum()      # -sum would be -0.0 where one class is left
+    return ClassHistogram(tuple(counts.tolist()), float(entropy / np.log(classes)),
                           float(probabilities.max(axis=1).mean()))
 
 
@@ -193,7 +193,7 @@ def mode_count(samples, centres, sigma):
     nearest, good = squared.argmin(axis=1), squared.min(axis=1) <= (3 * sigma) ** 2
     share = np.bincount(nearest, minlength=len(centres)) / len(samples)
     share = share[share > 0]
-    return ModeCount(len(set(nearest[good].tolist())), float(good.mean()),
+    return ModeCount(len(np.unique(nearest[good])), float(good.mean()),
                      float((share * np.log(share * len(centres))).sum()))
 
 
