@@ -67,7 +67,11 @@ def reparameterise(mu, log_var, noise):
 
 
 def reconstruction_loss(model, decoded, x):
-    """-log p(x | z) in nats per example, averaged over the batch."""
+    """-log p(x | z) in nats per example, averaged over the batch.
+
+    For logits this is the cross-entropy, summed over pixels; for a Gaussian of D pixels,
+    |x - decoded|^2 / (2 sigma^2) + D (log sigma + log(2 pi) / 2).
+    """
     if model.likelihood == "bernoulli":
         return binary_cross_entropy_with_logits(decoded, x, reduction="sum") / len(x)
     pixels, log_sigma = x.numel() // len(x), model.log_sigma
