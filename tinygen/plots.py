@@ -31,7 +31,7 @@ def image_grid(images, columns, gap=1):
         raise InputError(f"image_grid: the images have shape {images.shape}, expected (N, C, H, W) "
                          "with N of 1 or more and 1 or 3 channels; give those")
     n, channels, height, width = images.shape
-    rows = -(-n // columns)
+    rows = math.ceil(n / columns)
     size = rows * (height + gap) - gap, columns * (width + gap) - gap
     grid = np.full((*size, channels), GAP, images.dtype)
     for i, image in enumerate(images):
@@ -116,7 +116,7 @@ def figure_interpolation(rows, path):
 
     Or each row the samples at one temperature: `[model.sample(8, t).numpy() for t in (0.5, 1.0)]`.
     """
-    save_image(image_grid(np.concatenate(list(rows)), len(rows[0])), path)
+    save_image(image_grid(np.concatenate(rows), len(rows[0])), path)
 
 
 def latent_grid(side, spread=0.95):
