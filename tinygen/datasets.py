@@ -92,8 +92,8 @@ def read_idx(path, shape=None):
             raise _fault(path, "is missing or is not a file", "one like train-images-idx3-ubyte.gz",
                          "check the path")
         with path.open("rb") as file:
-            packed, room = file.read(2) == b"\x1f\x8b", os.fstat(file.fileno()).st_size
-            room = min(LARGEST_IDX, 2**24 + 100 * room if packed else room)
+            packed, size = file.read(2) == b"\x1f\x8b", os.fstat(file.fileno()).st_size
+            room = min(LARGEST_IDX, 2**24 + 100 * size if packed else size)
             file.seek(0)
             return _parse_idx(path, gzip.GzipFile(fileobj=file) if packed else file, shape, room)
     except (OSError, EOFError, zlib.error) as error:  # A broken gzip file raises all three.
@@ -323,7 +323,8 @@ def _read_grey(path, size):
         ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would clip, not scale
         values, clear = np.asarray(image), image.info.get("transparency", -1)
-        image = Image.fromarray((values // 257 * (values != clear)).astype(np.uint8))
+        grey = np.where(values == clear, 0, values // 257)      # 65535 = 257 * 255
+        image = Image.fromarray(grey.astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         black = Image.new("L", image.size)
