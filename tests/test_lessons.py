@@ -148,6 +148,17 @@ def test_grading_names_the_function_that_stops():
         lessons.grade(checks)
 
 
+def test_grading_leaves_open_whose_the_function_is_that_stops():
+    def agree(found, expected):                   # the exercise's own, not the learner's
+        return abs(found - expected) < 1e-8
+
+    def checks(answer):
+        yield "one", agree(None, 1.0), "a"
+
+    with pytest.raises(SystemExit, match="`agree` stopped .*; if you did not write it, what your "):
+        lessons.grade(checks)
+
+
 def test_grading_says_that_a_result_has_another_form():
     def checks(answer):
         yield "one", True, "a"

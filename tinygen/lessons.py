@@ -89,7 +89,8 @@ def grade(checks):
                   if frame.filename == checks.__code__.co_filename]
         what = f"{type(error).__name__}: {error}"
         if frames[-1].name != "checks":
-            sys.exit(f"`{frames[-1].name}` stopped in line {frames[-1].lineno}: {what}")
+            sys.exit(f"`{frames[-1].name}` stopped in line {frames[-1].lineno}: {what}; if you did "
+                     "not write it, what your function gave it has not the form that was asked for")
         sys.exit("the next check could not be made: what your function returned has not the form "
                  f"that its docstring asks for ({what})")
     print(f"all {passed} checks passed")
