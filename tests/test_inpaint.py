@@ -64,8 +64,9 @@ def test_by_encoding_converges_to_what_the_model_knows(rng):
         np.testing.assert_array_equal(done[..., 0], x[..., 0])
         np.testing.assert_allclose(
             done[..., 1], x[..., 0] * (1 - (1 - 0.5 ** rounds) / rounds), rtol=1e-5)
-    with pytest.raises(InputError, match="rounds is 0"):
-        inpaint.by_encoding(Repeats(), x, known, 0)
+    for name in ("rounds", "mean_of"):
+        with pytest.raises(InputError, match=f"{name} is 0"):
+            inpaint.by_encoding(Repeats(), x, known, **{name: 0})
 
 
 def test_by_encoding_draws_with_the_spread_that_the_encoder_gives():

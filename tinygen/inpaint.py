@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from . import backend, creation
 from .backend import InputError
+from .dataloader import check_count
 from .functional import softplus
 from .ops import sum
 from .optim import Adam
@@ -46,8 +47,8 @@ def by_encoding(model, x, known, rounds=30, mean_of=10):
     hidden pixels given the known ones, nearly (Rezende et al. 2014, appendix F). The result is the
     mean of the last `mean_of` states: the smallest squared error that such draws allow.
     """
-    if rounds < 1:
-        raise InputError(f"by_encoding: rounds is {rounds}, but it must be 1 or more")
+    check_count("by_encoding: rounds", rounds)
+    check_count("by_encoding: mean_of", mean_of)
     guess, total, mean_of = known * x, 0, min(mean_of, rounds)
     for i in range(rounds):
         mu, log_var = model.encode(creation.tensor(guess))
