@@ -81,6 +81,7 @@ def defaults(model, data, architecture=None, latent_dim=None, lr=None, loss="non
 def environment():
     """What a result depends on besides the arguments and the data, as far as we can ask."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    # The first that is set counts. OMP_NUM_THREADS may be a list, one number a level of nesting.
     said = [os.environ.get(f"{name}_THREADS", "").split(",")[0]
             for name in ("OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM", "OMP_NUM")]
     threads = [int(number) for number in said if number.isdecimal() and int(number)] or [cores]
@@ -271,8 +272,8 @@ def fit(training, data, out, epochs, batch_size, progress=True):
     `training` is like `GANTraining`: it has a model, with latent_dim and sample(n, z=); optimizers,
     a list; from_data and to_data, which map data to what the model sees and back; and step(batch)
     and evaluate(batch), which return figures, a dict of floats with "loss" among them.
-    After each epoch it measures on data.test, and writes the history, a picture and a checkpoint:
-    the model, the optimisers with their schedules, and the generator; nothing else is kept.
+    After each epoch it measures on data.test, and writes the history, a picture and a checkpoint.
+    Of `training`, that keeps the model and the optimisers with their schedules, nothing else.
     Ctrl-C lets the step end, writes a checkpoint in the midst of the epoch and raises
     KeyboardInterrupt with the place. Whenever and however it was stopped, the same call goes on
     from the last checkpoint to the very numbers that it would have reached at once.
