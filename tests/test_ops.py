@@ -275,6 +275,14 @@ def test_no_dimensions_are_all_dimensions():
     assert x.norm("fro").item() == x.norm().item()
 
 
+@pytest.mark.parametrize("name", "sum mean var std norm softmax max squeeze flatten".split())
+def test_a_dimension_may_be_a_numpy_integer(name):
+    x = tg.tensor([[1.0, 2.0], [3.0, 6.0]])
+    key = "start_dim" if name == "flatten" else "dim"
+    ours, same = (getattr(x, name)(**{key: d}) for d in (np.int64(1), 1))
+    assert str(ours) == str(same)
+
+
 @pytest.mark.parametrize(
     "f",
     [

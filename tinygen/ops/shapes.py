@@ -189,9 +189,9 @@ def flatten(x, start_dim=0, end_dim=-1):
 
 def dims_of(x, dim):
     """`dim` (None, a number, or several) as a tuple of non-negative dimensions of `x`."""
-    if dim in (None, (), []):
-        return tuple(range(x.ndim))
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+    if dim is None or not dims:
+        return tuple(range(x.ndim))
     for d in dims:
         if isinstance(d, bool) or not -builtins.max(x.ndim, 1) <= d < builtins.max(x.ndim, 1):
             raise IndexError(f"dimension {d} is out of range for a tensor of {x.ndim} dimensions")
