@@ -156,10 +156,8 @@ def chunk(x, chunks, dim=0):
 
 def transpose(x, dim0, dim1):
     """`x` with two dimensions exchanged."""
-    dims, (dim0, dim1) = list(range(x.ndim)), dims_of(x, (dim0, dim1)) or (0, 0)
-    if dim0 != dim1:
-        dims[dim0], dims[dim1] = dim1, dim0
-    return permute(x, tuple(dims))
+    a, b = dims_of(x, (dim0, dim1)) or (0, 0)        # a number has no dimensions to exchange
+    return permute(x, tuple([b if d == a else a if d == b else d for d in range(x.ndim)]))
 
 
 def squeeze(x, dim=None):
