@@ -16,8 +16,8 @@ from ..tensor import op, raw
 def expand(x, shape):
     """`x` broadcast to `shape`, as NumPy broadcasts. -1 keeps the size of a dimension."""
     lead = len(shape) - x.ndim
-    if -1 in shape[:max(lead, 0)]:
-        raise ValueError(f"expand: {shape} has -1 for a dimension that {x.shape} does not have")
+    if lead < 0 or -1 in shape[:lead]:
+        raise ValueError(f"expand: {shape} is shorter than {x.shape} or has -1 for a new dimension")
     shape = tuple([x.shape[i - lead] if n == -1 else n for i, n in enumerate(shape)])
     return array_module(x).broadcast_to(x, shape)
 
