@@ -405,6 +405,13 @@ def test_differentiating_with_respect_to_grad_outputs():
     assert_values(tg.grad(first.sum(), v)[0], [12.0])
 
 
+def test_the_first_gradient_may_be_an_array_also_with_create_graph():
+    x, v = leaf(2.0), np.array([5.0], np.float32)
+    (x + 1).backward(v, create_graph=True)
+    assert isinstance(x.grad, tg.Tensor) and x.grad.data is not v
+    assert_values(tg.grad(x + 1, x, grad_outputs=v, create_graph=True)[0], [5.0])
+
+
 # Recording
 
 

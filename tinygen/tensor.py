@@ -293,7 +293,8 @@ def _first_gradient(output, g, create_graph):
         raise RuntimeError(f"backward: the output has shape {output.shape}, and a gradient of 1 is "
                            "implied only for a single number; reduce it with sum() or mean(), or "
                            "pass the gradient")
-    g = Tensor(backend.array_module(output.data).ones_like(output.data)) if g is None else g
+    g = backend.array_module(output.data).ones_like(output.data) if g is None else g
+    g = Tensor(g) if backend.is_array(g) else g
     if not hasattr(g, "dtype") or (g.shape, g.dtype) != (output.shape, output.dtype):
         given = f"{getattr(g, 'dtype', type(g).__name__)} {getattr(g, 'shape', '')}".strip()
         raise RuntimeError(f"backward: the gradient is {given}, but the output is {output.dtype} "
