@@ -135,17 +135,11 @@ class Categorical:
         """log p[x]."""
         x = x if isinstance(x, Tensor) else creation.tensor(x, device=self.logits.device)
         chosen = one_hot(x, self.logits.shape[-1])
-        return sum(where_chosen(self.logits, raw(chosen)), -1)
+        return sum(where(chosen, self.logits, 0.0), -1)
 
     def entropy(self):
-        """-sum p log p, where 0 log 0 is 0."""
-        return -sum(where_chosen(self.logits, raw(self.probs) > 0) * self.probs, -1)
-
-
-def where_chosen(x, chosen):
-    """x where `chosen`, else 0, also where x is -inf."""
-    xp = array_module(raw(x))
-    return where(xp.broadcast_to(chosen != 0, xp.broadcast_shapes(chosen.shape, x.shape)), x, 0.0)
+        """-sum p log p, where 0 log 0 is 0, though log 0 is -inf."""
+        return -sum(where(raw(self.probs) > 0, self.logits, 0.0) * self.probs, -1)
 
 
 def kl_divergence(p, q):
@@ -158,4 +152,4 @@ def kl_divergence(p, q):
         return 0.5 * (ratio * ratio + distance * distance - 1) - log(ratio)
     if isinstance(p, Bernoulli):
         return p.probs * (p.logits - q.logits) - softplus(p.logits) + softplus(q.logits)
-    return sum(where_chosen(p.logits - q.logits, raw(p.probs) > 0) * p.probs, -1)
+    return sum(where(raw(p.probs) > 0, p.logits - q.logits, 0.0) * p.probs, -1)
