@@ -202,6 +202,7 @@ def integers(name, indices, n, what):
 
 def embedding(indices, weight):
     """The rows of `weight` (number, dim) that the integers `indices` (...) name, to (..., dim)."""
+    # A copy, for `indices` may change before backward; and 1-D, for CuPy takes no index of 0-D.
     rows = integers("embedding", indices, weight.shape[0], "rows").flatten()
     return reshape(getitem(weight, rows), indices.shape + weight.shape[1:])
 
