@@ -36,16 +36,22 @@ def pair(n):
     return both
 
 
-def check_images(name, x, channels, weight):
+def check_convolution(name, x, weight, bias, stride, padding, dilation, groups):
+    """A ValueError says what does not fit.
+
+    The weight is (O, C / groups, kh, kw), or (C, O / groups, kh, kw) if `name` says "transpose".
+    """
     if x.ndim != 4 or weight.ndim != 4:
         raise ValueError(f"{name}: expected x (N, C, H, W) and weight of 4 dimensions, "
                          f"got shapes {x.shape} and {weight.shape}; "
                          "add missing dimensions with unsqueeze")
-    if x.shape[1] != channels:
-        raise ValueError(f"{name}: x has {x.shape[1]} channels, weight expects {channels}")
-
-
-def check_geometry(name, outputs, bias, stride, padding, dilation):
+    first, second, transposed = weight.shape[0], weight.shape[1] * groups, "transpose" in name
+    if groups < 1 or first % groups:
+        raise ValueError(f"{name}: {first} {'input' if transposed else 'output'} channels "
+                         f"do not divide into {groups} groups")
+    inputs, outputs = (first, second) if transposed else (second, first)
+    if x.shape[1] != inputs:
+        raise ValueError(f"{name}: x has {x.shape[1]} channels, weight expects {inputs}")
     if min(stride + dilation) < 1 or min(padding) < 0:
         raise ValueError(f"{name}: stride {stride} and dilation {dilation} must be 1 or more, "
                          f"and padding {padding} 0 or more")
@@ -69,11 +75,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     with oh = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1. `ops/conv.py` explains how.
     """
     stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
-    check_images("conv2d", x, weight.shape[1] * groups, weight)
-    check_geometry("conv2d", weight.shape[0], bias, stride, padding, dilation)
-    if weight.shape[0] % groups:
-        raise ValueError(f"conv2d: {weight.shape[0]} output channels "
-                         f"do not divide into {groups} groups")
+    check_convolution("conv2d", x, weight, bias, stride, padding, dilation, groups)
     size = conv.out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     if min(size) < 1:
         raise ValueError(f"conv2d: a kernel of {weight.shape[2:]} does not fit into an image of "
@@ -90,11 +92,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     """
     stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
     more = pair(output_padding)
-    check_images("conv_transpose2d", x, weight.shape[0], weight)
-    check_geometry("conv_transpose2d", weight.shape[1] * groups, bias, stride, padding, dilation)
-    if x.shape[1] % groups:
-        raise ValueError(f"conv_transpose2d: {x.shape[1]} input channels "
-                         f"do not divide into {groups} groups")
+    check_convolution("conv_transpose2d", x, weight, bias, stride, padding, dilation, groups)
     if any([not 0 <= m < max(s, d) for m, s, d in zip(more, stride, dilation)]):
         raise ValueError(f"conv_transpose2d: output_padding {more} must be 0 or more, and smaller "
                          f"than stride {stride} or dilation {dilation}")
