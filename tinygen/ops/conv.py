@@ -156,7 +156,7 @@ def conv_transpose2d(y, weight, bias, stride, padding, dilation, size):
     else:
         out = scatter(y, weight, stride, padding, dilation, size)    # faster for one channel
     if bias is not None:
-        out += bias.reshape(-1, 1, 1)
+        out += whole(bias, out)
     return out
 
 
