@@ -140,6 +140,8 @@ def conv2d(x, weight, bias, stride, padding, dilation):
     return out
 
 
+# An output_padding of `stride` or more, which a larger dilation allows, makes room for more
+# positions than y has. Here and in the last rule they are cut off.
 @op(lambda g, out, y, weight, bias, stride, padding, dilation, size:
     conv2d(g, weight, None, stride, padding, dilation)[:, :, :y.shape[2], :y.shape[3]],
     lambda g, out, y, weight, bias, stride, padding, dilation, size:
