@@ -127,7 +127,8 @@ def picture_size(path):
 def test_training_on_images(here, command, model, options):
     status, said, _ = command("train", model, "--data", "../tiny", "--epochs", "2",
                               "--batch-size", "16", "--seed", "5", "--out", "run", *options)
-    *told, last = said.splitlines()
+    first, *told, last = said.splitlines()
+    assert first == f"tiny: {TRAIN} training and {TEST} test images"
     assert status == 0 and [line.split(":")[0] for line in told] == ["epoch 1", "epoch 2"]
     assert last.startswith("The run is in run: ") and last.endswith("tinygen sample run")
     assert os.listdir() == ["run"]
@@ -204,11 +205,13 @@ def test_resume_ends_as_if_there_had_been_no_pause(here, command, monkeypatch, m
 def test_resume_keeps_what_was_configured(copy, command):
     run = copy("vae")
     before, found = json.loads((run / "config.json").read_text("utf-8")), contents(run)
-    for option, value in ("--lr", 5), ("--seed", 9), ("--latent-dim", 3), ("--data", "ring"):
+    for option, value in ("--lr", 5), ("--seed", 9), ("--latent-dim", 3):
         assert one_sentence(command("train", "vae", "--resume", run, option, value),
                             f"{option} is {value}", "was started with", f"leave {option} out")
     for words in ["--seed", 1], ["--data", "mnist"], ["--loss=minimax"], ["--out", "elsewhere"]:
         assert command("train", "vae", "--resume", run, *words)[0] == 2
+    assert one_sentence(command("train", "vae", "--resume", run, "--data", "ring"),
+                        "ring is not what vae was trained on")
     assert contents(run) == found
     assert command("train", "vae", "--resume", run, "--epochs", 2, "--lr", before["lr"],
                    "--data", before["data"])[0] == 0
@@ -404,7 +407,7 @@ def test_an_interrupt_outside_of_a_training(here, command, monkeypatch):
 def test_a_training_that_diverges(here, command):
     status, said, error = command("train", "vae", "--data", "../tiny", "--lr", "1e30",
                                   "--batch-size", "8", "--out", "run")
-    assert status == 2 and said == ""
+    assert status == 2 and said.startswith("tiny: ") and said.count("\n") == 1
     last = error.splitlines()[-1]
     assert last.startswith("tinygen train: step ") and "diverged; try a smaller --lr" in last
     assert "Traceback" not in error
@@ -604,6 +607,12 @@ def test_check_prints_a_table(here, command, told):
         assert min([int(line.split()[3]) for line in lines[1:]]) == cases
 
 
+def test_check_draws_on_until_a_case_counts(command):
+    """With seed 1 the first case of flip is of an empty tensor, which tells nothing."""
+    status, said, _ = command("check", "flip", "--cases", "1", "--seed", "1")
+    assert status == 0 and len(said.splitlines()) == 4
+
+
 def test_check_tells_a_wrong_derivative(command, monkeypatch):
     monkeypatch.setattr(ops.exp, "rule", [lambda g, out, x: 1.01 * g * out].__getitem__)
     for options, seed in ([], 0), (["--seed", 5], 5):
@@ -657,8 +666,11 @@ def test_a_training_gets_the_numbers_that_the_help_tells(here, command, told, mo
     both, few_both = given("compare"), given("compare", "--quick")
     vae, gan, points, quick = told("train", "(default: VAE #, GAN #, points #; with --quick #)")
     assert of("epochs", *trained, *few) == [vae, gan, points, points, quick, quick]
-    vae, gan, points = told("train", "numbers in a latent point z (default: VAE #, GAN #; # for")
+    most, vae, gan, points = told(
+        "train", "numbers in a latent point z, at most # (default: VAE #, GAN #; # for")
     assert of("latent_dim", *trained) == [vae, gan, points, points]
+    assert given("train", "vae", "--latent-dim", str(int(most)))[0]["latent_dim"] == most
+    assert command("train", "vae", "--latent-dim", str(int(most) + 1))[0] == 2
     vae, gan, quick = told("compare", "(default: VAE #, GAN #; with --quick VAE #)")
     assert of("epochs", *both, *few_both) == [vae, gan, quick, gan]
     for word in "train", "compare":
@@ -796,9 +808,16 @@ def test_a_run_whose_data_is_gone(copy, command):
     run = copy("vae")
     config = json.loads((run / "config.json").read_text("utf-8"))
     (run / "config.json").write_text(json.dumps({**config, "data": "/gone"}))
-    assert one_sentence(command("reconstruct", run), "/gone")
-    assert one_sentence(command("train", "vae", "--resume", run, "--epochs", "2"), "/gone")
-    assert command("sample", run)[0] == 0       # which needs no data
+    again = "tinygen train vae --resume vae --data FOLDER"
+    assert one_sentence(command("reconstruct", run), "trained on /gone", again)
+    before = contents(run)
+    assert one_sentence(command("train", "vae", "--resume", run, "--epochs", "2"), "/gone", again)
+    assert command("sample", run, "--out", "drawn.png")[0] == 0      # which needs no data
+    assert contents(run) == before
+    assert command("train", "vae", "--resume", run, "--data", "../tiny")[0] == 0
+    assert command("reconstruct", run)[0] == 0
+    data = json.loads((run / "config.json").read_text("utf-8"))["data"]
+    assert data == str(pathlib.Path("../tiny").resolve())
 
 
 @pytest.mark.parametrize("name, part", [
@@ -873,7 +892,7 @@ def test_training_without_a_place_for_its_bar(here):
 def test_the_module_is_the_command(here):
     done = in_a_process("train", "vae", "--data", "../tiny", "--epochs", "1", "--out", "run")
     assert done.returncode == 0, done.stderr
-    first, last = done.stdout.splitlines()
+    _, first, last = done.stdout.splitlines()
     assert first.startswith("epoch 1: train_loss ") and last.startswith("The run is in run: ")
     config = json.loads(pathlib.Path("run/config.json").read_text("utf-8"))
     assert config["command"] == ["train", "vae", "--data", "../tiny", "--epochs", "1",
@@ -913,6 +932,51 @@ def test_a_full_disk_is_told_in_a_sentence(copy, command, monkeypatch):
     status, _, error = command("train", "vae", "--resume", copy("vae"), "--epochs", "2")
     assert status == 2 and "there is no room left to write (No space left" in error
     assert "Traceback" not in error
+
+
+def test_an_epoch_that_has_begun_is_ended_however_few_are_asked_for(here, command, monkeypatch):
+    step, count = vae.VAETraining.step, iter(range(100))
+
+    def pressed(self, x):
+        if next(count) == 4:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, x)
+
+    monkeypatch.setattr(vae.VAETraining, "step", pressed)
+    given = ["--data", "../tiny", "--batch-size", "8", "--epochs", "5", "--out", "run"]
+    assert "step 2 of epoch 2" in command("train", "vae", *given)[2]
+    status, said, _ = command("train", "vae", "--resume", "run", "--epochs", "1")
+    assert status == 0 and "has had its" not in said
+    assert json.loads(pathlib.Path("run/config.json").read_text("utf-8"))["epochs"] == 2
+    assert len(rows("run/history.csv")) == 2
+
+
+def test_a_run_does_not_lie_among_the_images_it_learns(here, command):
+    for i in range(3):
+        Image.new("L", (28, 28), 80 * i).save(f"{i}.png")
+    for words in (["train", "vae"], ["compare"], ["train", "gan", "--out", "run"]):
+        assert one_sentence(command(*words, "--data", "."), "lies in .", "an --out elsewhere")
+    assert sorted(os.listdir()) == ["0.png", "1.png", "2.png"]
+    assert command("train", "vae", "--data", ".", "--epochs", "1", "--out", "../run")[0] == 0
+    assert command("train", "vae", "--data", "../tiny", "--epochs", "1",
+                   "--out", "../tiny/run")[0] == 0           # in IDX files no picture goes astray
+
+
+def test_a_comparison_is_no_run(here, command):
+    for model in ("vae", "gan"):
+        (here / "both" / model).mkdir(parents=True)
+        (here / "both" / model / "config.json").write_text("{}")
+    before = contents(here)
+    assert one_sentence(command("train", "vae", "--data", "ring", "--out", "both"),
+                        "both holds a comparison", "another --out")
+    for words in ["sample"], ["evaluate"], ["train", "vae", "--resume"]:
+        assert one_sentence(command(*words, "both"), "so pass both/vae or both/gan")
+    assert contents(here) == before
+
+
+def test_resume_of_a_file(copy, command):
+    answer = command("train", "vae", "--resume", copy("vae") / "checkpoint.npz")
+    assert one_sentence(answer, "vae/checkpoint.npz is a file", "pass the folder")
 
 
 def test_compare_leaves_the_run_of_one_model_alone(copy, command):

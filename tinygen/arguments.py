@@ -30,6 +30,7 @@ def number(kind, right, name):
 
 positive = number(int, lambda n: n >= 1, "a whole number of 1 or more")
 seed = number(int, lambda n: n >= 0, "a whole number of 0 or more")
+latent_dim = number(int, lambda n: 1 <= n <= 1000, "a whole number from 1 to 1000")
 rate = number(float, lambda x: 0 < x < math.inf, "a number above 0")
 
 
@@ -75,7 +76,8 @@ def parser():
         place.add_argument("--out", type=path,
                            help="folder for the results (default: a new one in runs/)")
         place.add_argument("--resume", type=path, metavar="DIR",
-                           help="go on with what was stopped in this folder, as it was configured")
+                           help="go on with what was stopped in this folder, as it was configured; "
+                           "--data then says where the same data are now")
         sub.add_argument("--quick", action="store_true",
                          help=f"use only {QUICK:,} training and {QUICK // 6:,} test examples, "
                          "for a first look")
@@ -89,8 +91,8 @@ def parser():
     training_options(sub, "VAE 10, GAN 4, points 20; with --quick 1")
     sub.add_argument("--architecture", choices=["dense", "conv"],
                      help="default: conv for a GAN on images, else dense")
-    sub.add_argument("--latent-dim", type=positive, help="numbers in a latent point z "
-                     "(default: VAE 20, GAN 100; 2 for points)")
+    sub.add_argument("--latent-dim", type=latent_dim, help="numbers in a latent point z, at most "
+                     "1000 (default: VAE 20, GAN 100; 2 for points)")
     sub.add_argument("--loss", choices=["non-saturating", "minimax"], default="non-saturating",
                      help="the generator's loss (GAN only)")
 

@@ -37,6 +37,11 @@ def new_data(args):
     return load_data(args.data, args.quick)
 
 
+def tell_sizes(data):
+    print(f"{data.name}: {len(data.train):,} training and {len(data.test):,} test "
+          f"{'images' if data.is_images else 'points'}")
+
+
 def new_folder(out, name):
     """`out`, or the first of runs/name, runs/name-2, ... that does not exist."""
     if out:
@@ -63,6 +68,10 @@ def configure(args, model, data, out, epochs, **choices):
         "data_sha256": train.checksum(data),
         "epochs": epochs, "seed": args.seed, "command": args.words,
         "batch_size": args.batch_size or ((64 if model == "gan" else 128) if image else 256)}
+    if args.data not in datasets.NAMES and not datasets.idx_files(pathlib.Path(args.data)) and (
+            pathlib.Path(out).resolve().is_relative_to(pathlib.Path(args.data).resolve())):
+        raise InputError(f"{out} lies in {args.data}, whose images the run's pictures would join; "
+                         "choose an --out elsewhere")
     train.build(config)         # what cannot be built leaves no folder
     train.start_run(out, config)
     return config
@@ -114,6 +123,7 @@ def compare(args):
         usual = {"vae": 5 if args.quick else 3, "gan": 2}     # a quick epoch has few steps
         configs = [configure(args, model, data, out / model, args.epochs or epochs,
                              architecture="conv") for model, epochs in usual.items()]
+        tell_sizes(data)
     again = f"compare --resume {quote(out)}"
     vae, gan = [run_to_end(out / config["model"], config, data, again) for config in configs]
     note = (f"Quick run: only {len(data.train):,} of the training images were used."
@@ -131,13 +141,15 @@ def compare(args):
 def train_model(args):
     if args.model == "vae" and args.loss != "non-saturating":
         raise InputError("--loss is about a GAN's generator, and a VAE has none; leave it out")
+    if args.resume and pathlib.Path(args.resume).is_file():
+        raise InputError(f"{args.resume} is a file; pass the folder of the run to --resume")
     if args.resume and {p.name for p in pathlib.Path(args.resume).glob("*")} - train.BEGUN:
         out, model = pathlib.Path(args.resume), train.read_config(args.resume)["model"]
         if args.model != model:
             raise InputError(f"{out} is the run of a {model}; "
                              f"use tinygen train {model} --resume {quote(out)}")
         config, data, done = resume(args, out)
-        if done >= config["epochs"]:
+        if done == config["epochs"]:
             print(f"{out} has had its {done} epochs; to go on, pass a larger --epochs.")
     else:
         if args.resume:
@@ -149,6 +161,7 @@ def train_model(args):
         epochs = args.epochs or (1 if args.quick else usual)
         config = configure(args, args.model, data, out, epochs, loss=args.loss,
                            architecture=args.architecture, latent_dim=args.latent_dim)
+        tell_sizes(data)
     run_to_end(out, config, data, f"train {args.model} --resume {quote(out)}")
     print(f"The run is in {out}: history.csv, samples/, checkpoint.npz. "
           f"Draw more with: tinygen sample {quote(out)}")
@@ -158,32 +171,45 @@ def resume(args, out):
     """(config, data, epochs done) of the run in `out`, which goes on as it was configured."""
     config = train.read_config(out)
     refuse_changes(args, config)
-    done = train.epochs_done(out)        # refuses a damaged checkpoint, before anything is written
-    config["epochs"] = max(args.epochs or config["epochs"], done)
+    done, begun = train.epochs_done(out)         # refuses a damaged checkpoint, before it writes
+    config["epochs"] = max(args.epochs or config["epochs"], done + begun)
+    if was_typed(args, "--data"):
+        config["data"] = data_name(args)         # where the same data are now
     if not (out / "checkpoint.npz").exists():
         print(f"{out} holds no checkpoint yet, so this starts afresh.")
     backend.manual_seed(config["seed"])
-    data = load_data(config["data"], config["quick"])
-    train.check_the_same(out, config, data)
+    data = data_of(out, config)
+    train.tell_differences(out, config)
     train.write_config(out, config)      # with the new --epochs, which the next --resume reads
     return config, data, done
 
 
+def was_typed(args, option):
+    """Whether the option stands in the command, or has its default."""
+    return option in [word.split("=")[0] for word in args.words]
+
+
 def refuse_changes(args, config):
-    """A run goes on as it was configured: only --epochs may be another than before."""
-    asked = {**vars(args), "data": data_name(args)}
-    given = {word.split("=")[0] for word in args.words}
-    for name in ("data", "lr", "batch_size", "seed", "quick", "architecture", "latent_dim", "loss"):
-        option = "--" + name.replace("_", "-")
-        if option in given and asked[name] != config.get(name, asked[name]):
-            raise InputError(f"{option} is {asked[name]}, but {args.resume} was started with "
+    """A run goes on as it was configured, but for --epochs and for where its data are."""
+    for name in ("lr", "batch_size", "seed", "quick", "architecture", "latent_dim", "loss"):
+        option, asked = "--" + name.replace("_", "-"), getattr(args, name, None)
+        if was_typed(args, option) and asked != config.get(name, asked):
+            raise InputError(f"{option} is {asked}, but {args.resume} was started with "
                              f"{config[name]}; leave {option} out, or train with another --out")
 
 
 def data_of(run, config):
     """The data that a run was trained on; others by the same name are refused."""
+    if config["data"] not in datasets.NAMES and not os.path.isdir(config["data"]):
+        raise InputError(f"{run} was trained on {config['data']}, and that folder is not there; "
+                         "move it back, or say where it is now, once, by "
+                         f"tinygen train {config['model']} --resume {quote(run)} --data FOLDER")
     data = load_data(config["data"], config["quick"])
-    train.check_data(run, config, data)
+    found = train.checksum(data)
+    if config.get("data_sha256", found) != found:
+        raise InputError(f"{config['data']} is not what {run} was trained on (SHA-256 {found}, "
+                         f"expected {config['data_sha256']}); bring the old data back, or train "
+                         "again with another --out")
     return data
 
 

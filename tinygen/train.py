@@ -110,7 +110,9 @@ def start_run(out, config):
     out = pathlib.Path(out)
     if (out / "config.json").exists():
         raise InputError(f"{out} already holds a run; go on with it by --resume {quote(out)}, "
-                         "or choose another --out")
+                         "delete it, or choose another --out")
+    if is_comparison(out):
+        raise InputError(f"{out} holds a comparison; choose another --out")
     left = [name for name in RESULTS if (out / name).exists()]
     if left:
         raise InputError(f"{out} holds a {left[0]}, but no config.json that says of which run; "
@@ -141,14 +143,21 @@ SOUND_GAN = {**SOUND, "loss": lambda x: x in list(GENERATOR_LOSSES)}    # a list
 SOUND_VAE = {**SOUND, "likelihood": lambda x: x in ("bernoulli", "gaussian")}
 
 
+def is_comparison(folder):
+    """Whether `tinygen compare` has made the folder: it holds the runs of both models."""
+    return all((pathlib.Path(folder) / model / "config.json").exists() for model in ("vae", "gan"))
+
+
 def read_config(run):
     """The config of the run in the folder `run`."""
     path = pathlib.Path(run) / "config.json"
     try:
         config = json.loads(path.read_text())
     except OSError:
-        raise InputError(f"{run} holds no run: there is no config.json in it; pass the folder "
-                         "that 'tinygen train ... --out' has made") from None
+        advice = (f"it is a comparison, so pass {path.parent / 'vae'} or {path.parent / 'gan'}"
+                  if is_comparison(run) else
+                  "pass the folder that 'tinygen train ... --out' has made")
+        raise InputError(f"{run} holds no run: there is no config.json in it; {advice}") from None
     except (ValueError, RecursionError):
         raise InputError(f"{path} is not valid JSON; restore it from a copy, "
                          "or train again") from None
@@ -174,23 +183,16 @@ def load_run(run):
 
 
 def epochs_done(run):
-    """How many epochs the checkpoint of a run has had, once it is known to be whole."""
+    """(epochs that the checkpoint of a run has had, whether another has begun), if it is whole."""
     path = pathlib.Path(run) / "checkpoint.npz"
-    return len(restore(build(read_config(run)), path)["history"]) if path.exists() else 0
+    if not path.exists():
+        return 0, False
+    checkpoint = restore(build(read_config(run)), path)
+    return len(checkpoint["history"]), checkpoint["unfinished"] is not None
 
 
-def check_data(out, config, data):
-    """Refuse `data` that are not those that the run in `out` was trained on."""
-    found = checksum(data)
-    if config.get("data_sha256", found) != found:
-        raise InputError(f"{config['data']} is not what {out} was trained on (SHA-256 {found}, "
-                         f"expected {config['data_sha256']}); bring the old data back, or train "
-                         "again with another --out")
-
-
-def check_the_same(out, config, data):
-    """Refuse other data, and print what else has changed since the run in `out` was started."""
-    check_data(out, config, data)
+def tell_differences(out, config):
+    """Print what has changed in the surroundings since the run in `out` was started."""
     for name, now in environment().items():
         if config.get(name, now) != now:
             print(f"{out} was started with {name} {config[name]}, and this is {now}: "

@@ -57,7 +57,7 @@ def check(name, cases, order, seed):
     """The rows of one name and one order."""
     rng = np.random.default_rng([seed, order, *name.encode()])
     counts, worst, drawn = {}, {}, 0
-    while drawn < cases or min(counts.values()) < cases:
+    while drawn < cases or min(counts.values(), default=0) < cases:
         drawn += 1
         func, inputs = CASES[name](lambda low, high: int(rng.integers(low, high, endpoint=True)))
         try:
