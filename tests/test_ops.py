@@ -884,6 +884,8 @@ def test_where_makes_a_tensor_of_numbers():
 @pytest.mark.parametrize("words, call", [
     ("expand: .*-1 for a new dimension", lambda: tg.ones(2).expand(-1, 2)),
     (r"expand: \(2,\) is shorter than \(2, 1\)", lambda: tg.ones(2, 1).expand(2)),
+    ("gather: index has 1 dimensions, x has 2; unsqueeze it",
+     lambda: tg.ones(3, 2).gather(1, tg.tensor([0, 1, 0]))),
     ("split: the sizes", lambda: tg.split(tg.ones(3), [4, -1])),
     ("chunk: chunks is 0", lambda: tg.chunk(tg.ones(3), 0)),
     ("cat: got no tensors", lambda: tg.cat([])), ("cat: got no tensors", lambda: tg.stack([])),

@@ -58,6 +58,8 @@ def gather(x, dim, index):
 
     out[i, j, k] = x[i, index[i, j, k], k] for dim = 1: every other dimension counts along.
     """
+    if index.ndim != x.ndim:
+        raise ValueError(f"gather: index has {index.ndim} dimensions, x has {x.ndim}; unsqueeze it")
     xp = array_module(raw(index))
     grid = [xp.arange(n).reshape((-1,) + (1,) * (index.ndim - 1 - i))
             for i, n in enumerate(index.shape)]

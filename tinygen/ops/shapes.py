@@ -169,8 +169,7 @@ def squeeze(x, dim=None):
 def unsqueeze(x, dim):
     """`x` with a new dimension of size 1 at `dim`."""
     if not -x.ndim - 1 <= dim <= x.ndim:
-        raise IndexError(f"unsqueeze: dimension {dim} is out of range "
-                         f"for a tensor of {x.ndim} dimensions")
+        raise IndexError(f"unsqueeze: dimension {dim} is out of range for {x.ndim} dimensions")
     dim = dim % (x.ndim + 1)
     return reshape(x, x.shape[:dim] + (1,) + x.shape[dim:])
 
