@@ -69,8 +69,9 @@ class Normal:
 class Bernoulli:
     """1 with probability `probs`, else 0, elementwise.
 
-    Give `probs` or, better, `logits` = log(p / (1 - p)). The logits of a p of 0 or 1 are those of
-    the nearest number inside, so that log_prob and the KL divergence stay finite.
+    Give `probs` or, better, `logits` = log(p / (1 - p)). The logits of a p nearer to 0 or 1 than
+    eps (1.2e-7 in float32) are those of eps or 1 - eps, so that log_prob and the KL divergence stay
+    finite.
     """
 
     def __init__(self, probs=None, logits=None):
@@ -84,8 +85,8 @@ class Bernoulli:
             self.probs, = as_tensors(probs)
             if not bool(((raw(self.probs) >= 0) & (raw(self.probs) <= 1)).all()):
                 raise ValueError("Bernoulli: probs has entries outside of 0 to 1")
-            tiny = float(np.finfo(self.probs.dtype).eps)     # logits stay finite where p is 0 or 1
-            inside = clip(self.probs, tiny, 1 - tiny)
+            eps = float(np.finfo(self.probs.dtype).eps)
+            inside = clip(self.probs, eps, 1 - eps)
             self.logits = log(inside) - log1p(-inside)
 
     def sample(self, sample_shape=()):
