@@ -335,8 +335,7 @@ def gaussian_nll_loss(input, target, var, *, full=False, eps=1e-6, reduction="me
     if bool((raw(var) < 0).any()):
         raise ValueError("gaussian_nll_loss: var has negative entries; "
                          "pass variances, for example exp(log_var)")
-    floor = maximum(raw(var), eps) - raw(var)
-    var = var + floor
+    var = var + (maximum(raw(var), eps) - raw(var))          # what is added is a constant
     difference = input - target
     losses = 0.5 * (log(var) + difference * difference / var)
     return reduce(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
