@@ -10,8 +10,8 @@ from .tensor import Tensor, raw
 def tensor(data, dtype=None, device=None, requires_grad=False):
     """A tensor with a copy of `data`: numbers, nested lists, an array or a Tensor.
 
-    Python floats become float32, integers int64; an array keeps its dtype. A Tensor's copy stays on
-    its device; everything else goes to the default one.
+    Python floats become float32, integers int64; an array keeps its dtype. The copy of a Tensor, or
+    of an array on the GPU, stays where that is; everything else goes to the default device.
     """
     array = raw(data)
     if not backend.is_array(array):
