@@ -1,8 +1,10 @@
 """How weights start. Each function fills a parameter in place, and returns it.
 
-All random numbers are the one generator's. With too small weights the signal fades from layer to
-layer, with too large ones it explodes. The `xavier` and `kaiming` scales keep its mean square
-about constant.
+All random numbers are the one generator's, drawn alike for every dtype: from one seed come the same
+weights in float32 and in float64, but for rounding.
+
+With too small weights the signal fades from layer to layer, with too large ones it explodes. The
+`xavier` and `kaiming` scales keep its mean square about constant.
 """
 
 import math
