@@ -154,7 +154,7 @@ def op(*rules, rest=None, share=None, real=False):
             out = primitive.body(*arrays, **options)
             out, kept = out if share else (out, None)
             if out.dtype is not dtype and dtype is not None and out.dtype is backend.float64:
-                out = out.astype(dtype)
+                out = out.astype(dtype)         # of integers and a Python float
             version = cells[0] if _is_view(out, arrays[0]) else [0]
             if not (parents and _state.recording and out.dtype.kind == "f"):
                 return Tensor(out, False, None, version)

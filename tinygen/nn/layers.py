@@ -44,7 +44,10 @@ class Linear(Module):
 
 
 class Convolution(Module):
-    """What the two convolutions share: their numbers and their parameters."""
+    """What the two convolutions share: their numbers and their parameters.
+
+    `channels` begins the shape of the weight, before its second number is divided by `groups`.
+    """
 
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
                  bias, channels):

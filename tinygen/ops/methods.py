@@ -61,8 +61,8 @@ def in_place(operation):
     """x += y and its like: in place, as in PyTorch.
 
     But where x was computed, or would change its dtype, `x` is from then on the name of a new
-    tensor. Refused are what would lose a graph, a computed x under no_grad(), and what would make a
-    constant part of one.
+    tensor. It refuses a leaf x that wants a gradient, unless under no_grad(); a computed x under
+    no_grad(); and a constant x that y would make part of a graph.
     """
     def change(self, other):
         result = operation(self, other)

@@ -60,8 +60,8 @@ def pieces(arrays):
 class Optimizer:
     """What all optimisers share.
 
-    A subclass has `update`, `names`, its arrays per parameter, and `settings`: what its constructor
-    takes besides params and lr, kept under the same name.
+    A subclass has `update`; `names`, those of the arrays that it keeps for each parameter; and
+    `settings`, what its constructor takes besides params and lr, kept under the same names.
     """
 
     names = settings = ()
