@@ -331,13 +331,13 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
         raise RuntimeError("grad: an input requires no gradient; call requires_grad_() on it first")
     gradients = _walk(outputs, starts, inputs, retain_graph, create_graph)
     results = [gradients.get(t.node or t) for t in inputs]
-    if not create_graph:       # a rule may have handed on memory that it shares, or may not change
-        results = [g.copy("K") if t.node and g is not None else g for t, g in zip(inputs, results)]
     if not allow_unused and any([g is None for g in results]):
         unused = [g is None for g in results].index(True)
         raise RuntimeError(f"grad: the outputs do not depend on input number {unused}; "
                            "allow_unused=True gives None for it")
-    return tuple([g if g is None or create_graph else Tensor(g) for g in results])
+    # A copy of a node's: a rule may have handed on memory that it shares, or that is read-only.
+    return tuple([g if g is None or create_graph else Tensor(g.copy("K") if t.node else g)
+                  for t, g in zip(inputs, results)])
 
 
 class set_grad_enabled(contextlib.AbstractContextManager):
