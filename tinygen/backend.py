@@ -108,8 +108,7 @@ generator = np.random.default_rng(0)
 def manual_seed(seed):
     """Start the one random generator anew from `seed`, a non-negative integer."""
     if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"manual_seed: the seed is {seed!r}, "
-                         "but it must be an integer of 0 or more")
+        raise InputError(f"manual_seed: the seed is {seed!r}, expected an integer of 0 or more")
     generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
 

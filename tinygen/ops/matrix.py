@@ -21,8 +21,7 @@ def matmul(x, y):
     right, and its dimension is dropped from the result.
     """
     if not (getattr(x, "ndim", 0) and getattr(y, "ndim", 0)):
-        raise ValueError("matmul: both arguments need at least one dimension; "
-                         "use * for a single number")
+        raise ValueError("matmul: both must be tensors with dimensions; use * for a single number")
     rows = reshape(x, (1, -1)) if x.ndim == 1 else x
     columns = reshape(y, (-1, 1)) if y.ndim == 1 else y
     if rows.shape[-1] != columns.shape[-2]:
