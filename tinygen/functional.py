@@ -104,7 +104,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
 
 
 def pad_images(x, padding, value):
-    (ph, pw) = padding
+    ph, pw = padding
     return shapes.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), value) if ph or pw else x
 
 
@@ -144,9 +144,9 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
     kernel, padding = pair(kernel_size), pair(padding)
     stride = kernel if stride is None else pair(stride)
     check_pool("avg_pool2d", x, kernel, stride, padding)
-    total = 0
-    for shifted in shifts(pad_images(x, padding, 0.0), kernel, stride):
-        total = total + shifted
+    total, *others = shifts(pad_images(x, padding, 0.0), kernel, stride)
+    for other in others:
+        total = total + other
     return total * (1 / (kernel[0] * kernel[1]))
 
 
