@@ -775,7 +775,7 @@ DEFAULTS = [
     (nn.functional.layer_norm, {"weight": None, "bias": None, "eps": 1e-5}),
     (nn.functional.gaussian_nll_loss, {"full": False, "eps": 1e-6, "reduction": "mean"}),
     (nn.functional.conv2d, {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}),
-    (nn.LeakyReLU, {"negative_slope": 0.01}),
+    (nn.LeakyReLU, {"negative_slope": 0.01, "inplace": False}),
     (nn.Dropout, {"p": 0.5}),
     (nn.Flatten, {"start_dim": 1, "end_dim": -1}),
     (
@@ -906,3 +906,40 @@ def test_an_array_assigned_to_a_buffer_becomes_the_buffer():
     module.running_mean = np.ones(2, np.float32)
     assert isinstance(module.running_mean, nn.Buffer)
     assert module.state_dict()["running_mean"].data.tolist() == [1.0, 1.0]
+
+
+def test_a_module_used_twice_is_one_child():
+    """But it stands twice in a Sequential, which calls it twice."""
+    shared, first, last = nn.BatchNorm1d(2), nn.Linear(2, 2), nn.Linear(2, 2)
+    network = nn.Sequential(first, shared, last, shared)
+    assert network.children() == [first, shared, last] and len(network) == 4
+    assert [name for name, _ in network.named_children()] == ["0", "1", "2"]
+    assert list(network) == [network[i] for i in range(4)] == [first, shared, last, shared]
+    assert [name for name, _ in network.named_buffers()] == [
+        "1.running_mean", "1.running_var", "1.num_batches_tracked"]
+    called = []
+    network.apply(called.append)
+    assert called == [first, shared, last, network]
+    x = tg.randn(5, 2)
+    assert network.eval()(x).tolist() == shared(last(shared(first(x)))).tolist()
+    assert repr(network).count("BatchNorm1d") == 2
+    assert {"1.weight", "3.weight"} < set(network.state_dict())
+
+
+def test_the_data_of_a_parameter_may_be_computed():
+    """The update by hand of many tutorials; in PyTorch `data` is a tensor."""
+    p = nn.Parameter(tg.tensor([1.0, 2.0]))
+    (p * p).sum().backward()
+    p.data = p.data - 0.25 * p.grad
+    assert type(p.data) is np.ndarray and p.tolist() == [0.5, 1.0]
+    p.grad = None
+    (p * p).sum().backward()
+    assert p.grad.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_activations_leave_what_they_get_as_it_is(inplace):
+    x = tg.tensor([-1.0, 2.0])
+    assert nn.ReLU(inplace)(x).tolist() == [0.0, 2.0]
+    assert nn.LeakyReLU(0.5, inplace=inplace)(x).tolist() == [-0.5, 2.0]
+    assert x.tolist() == [-1.0, 2.0]

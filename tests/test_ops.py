@@ -930,3 +930,18 @@ def test_gather_reads_fewer_rows_than_there_are():
     x = tg.arange(12).reshape(3, 4)
     assert tg.gather(x, 1, tg.tensor([[1, 2], [3, 0]])).tolist() == [[1, 2], [7, 4]]
     assert x.gather(0, tg.tensor([[2, 0]])).tolist() == [[8, 1]]
+
+
+def test_sums_of_bytes_have_a_sign():
+    x = tg.tensor(np.array([[200, 100], [100, 200]], np.uint8))
+    assert x.sum().dtype == np.int64 and (x.sum() - 700).item() == -100
+    assert (x.sum(0) - 400).tolist() == [-100, -100]
+
+
+@pytest.mark.parametrize("convert", [lambda x: x.to("cpu"), lambda x: x.to("float32"),
+                                     lambda x: x.float(), lambda x: x.to(np.float32)])
+def test_a_conversion_that_changes_nothing_gives_the_tensor_itself(convert):
+    x = tg.ones(3).requires_grad_()
+    assert convert(x) is x
+    (convert(x) ** 2).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0, 2.0]

@@ -106,7 +106,10 @@ class Bernoulli:
 
 
 class Categorical:
-    """One of K classes. `logits` (..., K), or `probs`; samples are integers (...)."""
+    """One of K classes. `logits` (..., K), or `probs`; samples are integers (...).
+
+    The log_prob of a class of probability 0 is -inf. (PyTorch takes it for eps, so has -15.9.)
+    """
 
     def __init__(self, probs=None, logits=None):
         if (probs is None) == (logits is None):

@@ -14,6 +14,10 @@ class Parameter(Tensor):
         super().__init__(raw(data), version=getattr(data, "version", None))
         self.requires_grad_(requires_grad)
 
+    def __setattr__(self, name, value):
+        """`p.data = p.data - 0.1 * p.grad` computes a tensor; its array becomes the data."""
+        super().__setattr__(name, raw(value) if name == "data" else value)
+
 
 class Buffer(Tensor):
     """A tensor that is part of a module's state but not trained, such as a running mean."""
@@ -22,6 +26,14 @@ class Buffer(Tensor):
 
     def __init__(self, data):
         super().__init__(raw(data), version=getattr(data, "version", None))
+
+
+def each_once(named):
+    """The pairs (name, thing) without those whose thing has come before."""
+    found = {}
+    for name, thing in named:
+        found.setdefault(id(thing), (name, thing))
+    return list(found.values())
 
 
 class Module:
@@ -52,8 +64,13 @@ class Module:
     def __call__(self, *inputs, **options):
         return self.forward(*inputs, **options)
 
-    def named_children(self):
+    def parts(self):
+        """(name, Module) of every attribute that is a module, a shared one twice."""
         return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+
+    def named_children(self):
+        """(name, Module) of the modules right below this one, each once."""
+        return each_once(self.parts())
 
     def children(self):
         return [child for _, child in self.named_children()]
@@ -75,16 +92,14 @@ class Module:
 
     def named_parameters(self):
         """(name, Parameter), each parameter once, also where two modules share it."""
-        found = {}
-        for name, p in self.named_tensors(Parameter):
-            found.setdefault(id(p), (name, p))
-        return list(found.values())
+        return each_once(self.named_tensors(Parameter))
 
     def parameters(self):
         return [p for _, p in self.named_parameters()]
 
     def named_buffers(self):
-        return self.named_tensors(Buffer)
+        """(name, Buffer), each buffer once."""
+        return each_once(self.named_tensors(Buffer))
 
     def buffers(self):
         return [b for _, b in self.named_buffers()]
@@ -148,7 +163,7 @@ class Module:
 
     def to(self, target):
         """Floating tensors in another dtype, or everything on another device ("cpu", "cuda")."""
-        for t in {id(t): t for _, t in self.named_tensors((Parameter, Buffer))}.values():
+        for _, t in each_once(self.named_tensors((Parameter, Buffer))):
             if target in ("cpu", "cuda") or t.dtype.kind == "f":
                 moved = t.detach().to(target).data
                 if moved.dtype.kind != t.dtype.kind:
@@ -180,7 +195,7 @@ class Module:
     def __repr__(self):
         head = f"{type(self).__name__}({self.extra_repr()}"
         lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ")
-                 for name, child in self.named_children()]
+                 for name, child in self.parts()]
         return "\n".join([head, *lines, ")"]) if lines else head + ")"
 
 
@@ -199,13 +214,13 @@ class ModuleList(Module):
         return self
 
     def __len__(self):
-        return len(self.named_children())
+        return len(self.parts())
 
     def __iter__(self):
-        return iter(self.children())
+        return iter([module for _, module in self.parts()])
 
     def __getitem__(self, index):
-        found = self.children()[index]
+        found = list(self)[index]
         if not isinstance(index, slice):
             return found
         return type(self)(*found) if isinstance(self, Sequential) else type(self)(found)

@@ -23,7 +23,8 @@ def grad_norm(parameters):
 def clip_grad_norm_(parameters, max_norm):
     """Scale all gradients so that their common norm is at most `max_norm` (Pascanu et al. 2013).
 
-    Returns the old norm, as a Python number.
+    Returns the old norm, as a Python number. What is scaled are new tensors: a gradient that you
+    kept from before stays as it was.
     """
     found = with_gradient(parameters)
     norm = grad_norm(found)

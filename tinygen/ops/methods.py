@@ -77,10 +77,11 @@ def in_place(operation):
 
 
 def to(self, target):
-    """In another dtype, or on another device: "cpu" or "cuda"."""
+    """In another dtype, or on another device ("cpu", "cuda"); itself where nothing is to do."""
     if target in ("cpu", "cuda"):
-        return shapes.to(self, device=target)
-    return shapes.to(self, dtype=np.dtype(target))
+        return self if target == self.device else shapes.to(self, device=target)
+    dtype = np.dtype(target)
+    return self if dtype == self.dtype else shapes.to(self, dtype=dtype)
 
 
 def text(self):

@@ -6,7 +6,7 @@ with size 1.
 
 import math
 
-from ..backend import array_module
+from ..backend import array_module, int64
 from ..tensor import op
 from .elementwise import abs, add, exp, pow
 from .shapes import dims_of, expand, keepdim_shape, mask, reshape
@@ -22,6 +22,7 @@ def sum(x, dim=None, keepdim=False):
     for d in dims_of(x, dim):
         if x.shape[d] > 4096:      # by halves: one sum after the other loses digits of float32
             return add(*[sum(half, dim, keepdim) for half in array_module(x).array_split(x, 2, d)])
+    x = x.astype(int64) if x.dtype.kind == "u" else x      # whose sums NumPy leaves without a sign
     if x.ndim == 2 and dim == 0 and x.dtype.kind == "f" and not keepdim:
         return array_module(x).ones(len(x), x.dtype) @ x     # three times faster
     return x.sum(axis=dims_of(x, dim), keepdims=keepdim)

@@ -34,7 +34,11 @@ def sum_to(x, shape):
 
 @op(lambda g, out, x, shape: match_order(reshape(g, x.shape), x))
 def reshape(x, shape):
-    """The same numbers in another shape; one size may be -1."""
+    """The same numbers in another shape; one size may be -1.
+
+    A view of `x` where the order in memory allows it. Images have their channels last in memory, so
+    of them, and of a convolution's weight, it is a copy.
+    """
     return x.reshape(shape)
 
 

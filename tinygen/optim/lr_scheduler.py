@@ -10,7 +10,8 @@ import math
 class LRScheduler:
     """A learning rate that follows `factor(epoch)`, epoch 0, 1, 2, ...
 
-    Several schedules of one optimiser multiply their factors.
+    Several schedules of one optimiser multiply their factors. (PyTorch's each go on from the rate
+    that the others left, which with `eta_min` is no product.)
     """
 
     def __init__(self, optimizer):
