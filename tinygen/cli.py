@@ -135,7 +135,8 @@ def compare(args):
         raise Stopped(out, "both models, but no report yet", again) from None
     for sentence in sentences:
         print(sentence)
-    print(f"The report is {out / 'report.html'}: open it in a browser.")
+    print(f"The report is {out / 'report.html'}: open it in a browser. "
+          f"Draw more with: tinygen sample {quote(out / 'vae')}")
 
 
 def train_model(args):
@@ -270,7 +271,8 @@ def evaluate(args):
         test = data.test[spread(len(data.test), n)]
         found, floor = [metrics.image_figures(classifier, images, test)
                         for images in (samples, real)]
-        what = f"{n} test images, by the features of the digit classifier"
+        doubt = "" if name == "mnist" else ", which knows digits alone"
+        what = f"{n} test images, by the features of the digit classifier{doubt}"
     else:
         draw, modes, sigma = datasets.MODES[name]
         samples = metrics.draw(training, n)

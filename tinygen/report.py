@@ -162,7 +162,7 @@ def judge(vae, gan, aim, quality, meaning, above):
     both = f"{values['VAE']} for the VAE and {values['GAN']} for the GAN"
     if not all(0 < x < math.inf for x in (vae, gan)):
         return (f"The {quality} cannot be judged, as the test images or the samples of a model "
-                f"have none: it is {both}, relative to test images.")
+                "have none.")
     off = {"VAE": abs(math.log(vae)), "GAN": abs(math.log(gan))}
     best, other = sorted(off, key=off.get)
     equal = off[other] - off[best] < 0.05
@@ -212,7 +212,7 @@ def layers(name, run):
     for part, network in run.training.model.named_children():
         leaves = [module for module in network.modules() if not module.children()]
         items = "".join(f"<li>{html.escape(repr(leaf))}</li>" for leaf in leaves)
-        parts.append(f"<h3>{name}: {part}, {count(network):,} parameters</h3><ol>{items}</ol>")
+        parts.append(f"<p>{name}: {part}, {count(network):,} parameters</p><ol>{items}</ol>")
     return "".join(parts)
 
 
@@ -357,7 +357,8 @@ def table_section(v, g):
 <p>The losses of the two mean different things and cannot be held against each other. The rows from
 sharpness on can: they are the same measures for both, taken from {MEASURED:,} samples. The first
 three are relative to real test images, which have 1.00; they are rough, as they see pixels and not
-what is shown. <code>tinygen evaluate</code> takes the last ones from more samples.</p>
+what is shown. <code>tinygen evaluate</code> measures as many samples as there are test images, up
+to 10,000.</p>
 <ul><li><b>Sharpness</b>: how much neighbouring pixels differ on average. Below 1 is blur; above 1
 is noise, or edges harder than real ones.</li>
 <li><b>Diversity</b>: the mean Euclidean distance between two random samples. Far below 1, a model
@@ -377,7 +378,7 @@ PAGE = """<!DOCTYPE html>
 <style>
 :root { color-scheme: light dark; }
 body { max-width: 64rem; margin: 0 auto; padding: 1rem; font: 1rem/1.55 system-ui, sans-serif; }
-h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; } p, li { max-width: 46rem; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; } p, li { max-width: 46rem; }
 .note { border-left: .4rem solid #d9822b; padding: .6rem 1rem; font-weight: bold; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { flex: 1 1 17rem; margin: 0 0 1rem; } figcaption { font-size: .9rem; opacity: .8; }
