@@ -68,8 +68,8 @@ class Convolution(Module):
 
     def extra_repr(self):
         usual = {"padding": (0, 0), "output_padding": (0, 0), "dilation": (1, 1), "groups": 1}
-        notes = [f"{name}={vars(self)[name]}" for name in usual
-                 if vars(self).get(name, usual[name]) != usual[name]]
+        notes = [f"{name}={vars(self)[name]}" for name, value in usual.items()
+                 if vars(self).get(name, value) != value]
         return ", ".join([f"{self.in_channels}, {self.out_channels}, "
                           f"kernel_size={self.kernel_size}, stride={self.stride}",
                           *notes, *["bias=False"] * (self.bias is None)])
