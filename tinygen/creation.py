@@ -28,6 +28,7 @@ def tensor(data, dtype=None, device=None, requires_grad=False):
 
 
 def new(array, dtype, device, requires_grad):
+    """A tensor of `array`; None is the default dtype, or the default device."""
     array = array.astype(dtype or backend.default_dtype, copy=False)
     array = backend.to_device(array, device or backend.default_device)
     return Tensor(array).requires_grad_(requires_grad)

@@ -95,7 +95,7 @@ def tanh(x):
 
 @op(lambda g, out, x: g * out * (1 - out), real=True)
 def sigmoid(x):
-    """1 / (1 + exp(-x)), with the exponent kept below what overflows."""
+    """1 / (1 + exp(-x)), with the exponent kept below what overflows in x's dtype."""
     xp = array_module(x)
     return 1 / (1 + xp.exp(xp.minimum(-x, 88 if x.dtype == float32 else 709)))
 
@@ -169,7 +169,7 @@ clamp = clip          # PyTorch has both names
 
 
 def inside(x, low, high):
-    """Whether low <= x <= high; None is no bound."""
+    """Whether low <= x <= high. None is no bound: x stands in for it, and x >= x holds."""
     return (x >= (x if low is None else low)) * (x <= (x if high is None else high))
 
 
