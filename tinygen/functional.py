@@ -303,18 +303,23 @@ def l1_loss(input, target, *, reduction="mean"):
     return reduce(abs(input - target), reduction)
 
 
+def at_target(name, input, target):
+    """input[i, target[i]] for every example i, of the loss `name`."""
+    if input.ndim != 2 or getattr(target, "shape", None) != input.shape[:1]:
+        raise ValueError(f"{name}: expected input (N, C) and a tensor of integers (N,), got "
+                         f"shapes {input.shape} and {getattr(target, 'shape', target)}")
+    classes = integers(name, target, input.shape[1], "classes")
+    return getitem(input, (array_module(classes).arange(len(classes)), target))
+
+
 def nll_loss(input, target, *, reduction="mean"):
     """-x[target]: x (N, C) are log-probabilities, target (N,) the integers of the right classes."""
-    if input.ndim != 2 or getattr(target, "shape", None) != input.shape[:1]:
-        raise ValueError("nll_loss: expected input (N, C) and a tensor of integers (N,), got "
-                         f"shapes {input.shape} and {getattr(target, 'shape', target)}")
-    classes = integers("nll_loss", target, input.shape[1], "classes")
-    return reduce(-getitem(input, (array_module(classes).arange(len(classes)), target)), reduction)
+    return reduce(-at_target("nll_loss", input, target), reduction)
 
 
 def cross_entropy(input, target, *, reduction="mean"):
     """-log softmax(x)[target] in nats: x (N, C) are logits, target (N,) the right class numbers."""
-    return nll_loss(log_softmax(input, -1), target, reduction=reduction)
+    return reduce(-at_target("cross_entropy", log_softmax(input, -1), target), reduction)
 
 
 def gaussian_nll_loss(input, target, var, *, full=False, eps=1e-6, reduction="mean"):
