@@ -326,6 +326,8 @@ def test_to_converts_everything_but_integers(target):
 
 def test_a_module_cannot_become_integers():
     net = nn.BatchNorm2d(2)
+    with pytest.raises(TypeError, match=r"BatchNorm2d: to\(\) got float16.*float32 or float64"):
+        nn.BatchNorm2d(2).to("float16")
     with pytest.raises(TypeError, match=r"BatchNorm2d: to\(\) got int64.*float32 or float64"):
         net.to(tg.int64)
     assert [t.dtype for t in (net.weight, net.running_mean)] == [tg.float32] * 2

@@ -166,7 +166,7 @@ class Module:
         for _, t in each_once(self.named_tensors((Parameter, Buffer))):
             if target in ("cpu", "cuda") or t.dtype.kind == "f":
                 moved = t.detach().to(target).data
-                if moved.dtype.kind != t.dtype.kind:
+                if t.dtype.kind == "f" and moved.dtype not in (backend.float32, backend.float64):
                     raise TypeError(f"{type(self).__name__}: to() got {moved.dtype}, but what is "
                                     "trained must be float32 or float64")
                 if moved is not t.data:
