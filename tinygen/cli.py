@@ -172,7 +172,7 @@ def resume(args, out):
     """(config, data, epochs done) of the run in `out`, which goes on as it was configured."""
     config = train.read_config(out)
     refuse_changes(args, config)
-    done, begun = train.epochs_done(out)         # refuses a damaged checkpoint, before it writes
+    done, begun = train.epochs_done(out)     # refuses a damaged checkpoint before anything
     config["epochs"] = max(args.epochs or config["epochs"], done + begun)
     if was_typed(args, "--data"):
         config["data"] = data_name(args)         # where the same data are now
