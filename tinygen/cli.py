@@ -31,13 +31,19 @@ def spread(n, few):
     return np.arange(min(n, few)) * n // min(n, few)
 
 
-def new_data(args):
-    """The data that were asked for, drawn from the start of the random numbers."""
+def new_data(args, out):
+    """The data that a new run in `out` asks for, drawn from the start of the random numbers."""
+    folder = pathlib.Path(args.data)
+    images = args.data not in datasets.NAMES and folder.is_dir() and not datasets.idx_files(folder)
+    if images and out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{out} lies in {folder}, whose images the run's pictures would join; "
+                         "choose an --out elsewhere")
     backend.manual_seed(args.seed)
     return load_data(args.data, args.quick)
 
 
 def tell_sizes(data):
+    """Say how many examples there are, so that nobody trains on others than meant."""
     print(f"{data.name}: {len(data.train):,} training and {len(data.test):,} test "
           f"{'images' if data.is_images else 'points'}")
 
@@ -68,10 +74,6 @@ def configure(args, model, data, out, epochs, **choices):
         "data_sha256": train.checksum(data),
         "epochs": epochs, "seed": args.seed, "command": args.words,
         "batch_size": args.batch_size or ((64 if model == "gan" else 128) if image else 256)}
-    if args.data not in datasets.NAMES and not datasets.idx_files(pathlib.Path(args.data)) and (
-            pathlib.Path(out).resolve().is_relative_to(pathlib.Path(args.data).resolve())):
-        raise InputError(f"{out} lies in {args.data}, whose images the run's pictures would join; "
-                         "choose an --out elsewhere")
     train.build(config)         # what cannot be built leaves no folder
     train.start_run(out, config)
     return config
@@ -100,7 +102,7 @@ def compare(args):
     from . import report
 
     out = pathlib.Path(args.resume) if args.resume else new_folder(args.out, "compare")
-    begun = (out / "gan" / "config.json").exists()
+    begun = (out / "gan" / "config.json").exists()     # of the two it is written last
     if begun and not args.resume:
         raise InputError(f"{out} already holds a comparison; go on with it by "
                          f"--resume {quote(out)}, or choose another --out")
@@ -115,7 +117,7 @@ def compare(args):
             print(f"{out} holds no comparison yet, so this starts afresh.")
             if not (out / "vae" / "checkpoint.npz").exists():     # stopped between the two configs
                 (out / "vae" / "config.json").unlink(missing_ok=True)
-        data = new_data(args)
+        data = new_data(args, out)
         if not data.is_images:
             raise InputError(f"compare works on images, but {args.data} has points of "
                              f"{data.shape[0]} numbers; use tinygen train vae --data {args.data} "
@@ -155,9 +157,9 @@ def train_model(args):
     else:
         if args.resume:
             print(f"{args.resume} holds no run yet, so this starts afresh.")
-        data = new_data(args)
         name = f"{args.model}-{pathlib.Path(data_name(args)).name}"
         out = new_folder(args.resume or args.out, name)
+        data = new_data(args, out)
         usual = (10 if args.model == "vae" else 4) if data.is_images else 20
         epochs = args.epochs or (1 if args.quick else usual)
         config = configure(args, args.model, data, out, epochs, loss=args.loss,
@@ -172,7 +174,7 @@ def resume(args, out):
     """(config, data, epochs done) of the run in `out`, which goes on as it was configured."""
     config = train.read_config(out)
     refuse_changes(args, config)
-    done, begun = train.epochs_done(out)     # refuses a damaged checkpoint before anything
+    done, begun = train.epochs_done(out)     # a damaged checkpoint is refused before we write
     config["epochs"] = max(args.epochs or config["epochs"], done + begun)
     if was_typed(args, "--data"):
         config["data"] = data_name(args)         # where the same data are now

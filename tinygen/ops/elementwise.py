@@ -46,7 +46,7 @@ def neg(x):
     lambda g, out, x, y: sum_to(g * out * log(x + mask(x == 0, g)), y.shape))
 def pow(x, y):
     """x to the power y."""
-    # NumPy's power takes 10 to 300 times as long where a number is negative. Squares it multiplies.
+    # NumPy multiplies for squares; other powers of negative numbers take 10 to 300 times as long.
     return x * x * x if isinstance(y, Real) and y == 3 else x ** y
 
 
