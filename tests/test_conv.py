@@ -91,6 +91,28 @@ def test_the_three_primitives_are_each_others_transposes(data, c):
     assert_close(found, naive.conv2d_weight(x, y, c["kernel"], *options))
 
 
+@pytest.mark.parametrize("kernel", range(1, 6))
+@pytest.mark.parametrize("stride", range(1, 4))
+def test_interleaving_is_scattering(kernel, stride):
+    """Every size of the result, along one dimension and then along the other."""
+    rng, results = np.random.default_rng(0), 0
+    weight = rng.standard_normal((3, 2, kernel, 1))
+    for pixels in (1, 2, 5):
+        y = rng.standard_normal((2, 3, pixels, 2))
+        full = (pixels - 1) * stride + kernel
+        for padding in range(full // 2 + 1):
+            for more in range(stride):
+                if full - 2 * padding + more > 0:
+                    geometry = (stride, 1), (padding, 0), (full - 2 * padding + more, 2)
+                    turned = [pair[::-1] for pair in geometry]
+                    expected = conv.scatter(y, weight, *geometry[:2], (1, 1), geometry[2])
+                    assert_close(conv.interleave(y, weight, *geometry), expected)
+                    found = conv.interleave(y.swapaxes(2, 3), weight.swapaxes(2, 3), *turned)
+                    assert_close(found.swapaxes(2, 3), expected)
+                    results += 1
+    assert results >= 3
+
+
 @pytest.mark.parametrize("cache, pieces", [(1, [1] * 7), (1000, [2, 2, 3]), (2268, [7])])
 def test_a_few_images_at_a_time(monkeypatch, cache, pieces):
     monkeypatch.setattr(conv, "CACHE", cache)

@@ -52,30 +52,30 @@ def out_size(size, kernel, stride, padding, dilation):
                   for n, k, s, p, d in zip(size, kernel, stride, padding, dilation)])
 
 
-def patches(x, kernel, stride, padding, dilation, positions):
+def patches(x, kernel, stride, padding, dilation, positions, rows_first=False):
     """What the kernel sees at each of `positions` (oh, ow), a few images at a time.
 
-    It yields pairs: which images, as a slice, and their matrix (images * oh * ow, kh * kw * C). The
-    next matrix is written over the last one, whose memory is still in the processor's cache.
+    It yields pairs: which images, as a slice, and their patches, (images, oh, ow, kh * kw * C), or
+    with `rows_first` (oh, images, ow, kh * kw * C). They are in new memory each time: writing over
+    the last ones would wait for the other core that has read them.
     """
-    xp = array_module(x)
     (n, c, h, w), (kh, kw), (ph, pw), (oh, ow) = x.shape, kernel, padding, positions
     pieces = max(1, min(n, -(-n * oh * ow * kh * kw * c // CACHE)))
     parts = [slice(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
-    most = -(-n // pieces)                # images in the largest piece
-    padded = xp.zeros((most, h + 2 * ph, w + 2 * pw, c), x.dtype)
+    room = [max(i + 2 * p, (o - 1) * s + (k - 1) * d + 1) for i, p, o, s, k, d in zip(
+        (h, w), padding, positions, stride, kernel, dilation)]    # of a kernel's way, or more
+    padded = array_module(x).zeros((-(-n // pieces), *room, c), x.dtype)
     steps = [s * step for s, step in zip(padded.strides, (1, *stride))]
     steps += [s * d for s, d in zip(padded.strides[1:], dilation)]
     if dilation[1] == 1:      # a row of a patch is one run in memory
-        runs = windows(padded, (most, oh, ow, kh), steps[:4], kw * c)
+        runs = windows(padded, (len(padded), oh, ow, kh), steps[:4], kw * c)
     else:
-        runs = windows(padded, (most, oh, ow, kh, kw), steps, c)
-    seen = xp.empty(runs.shape, runs.dtype)
+        runs = windows(padded, (len(padded), oh, ow, kh, kw), steps, c)
     for part in parts:
-        size = part.stop - part.start
-        padded[:size, ph:ph + h, pw:pw + w] = channels_last(x[part])
-        seen[:size] = runs[:size]
-        yield part, seen[:size].view(x.dtype).reshape(size * oh * ow, kh * kw * c)
+        some = runs[:part.stop - part.start]
+        padded[:len(some), ph:ph + h, pw:pw + w] = channels_last(x[part])
+        seen = (some.swapaxes(0, 1) if rows_first else some).copy()
+        yield part, seen.view(x.dtype).reshape(*seen.shape[:3], kh * kw * c)
 
 
 def flat(x):
@@ -95,29 +95,45 @@ def scatter(y, weight, stride, padding, dilation, size):
     return channels_first(out[:, ph:ph + size[0], pw:pw + size[1]])
 
 
-def interleave(y, weight, stride, padding, size):
-    """The same without dilation, as one convolution of stride 1 and an interleaving.
+def cells(kernel, stride, padding, size):
+    """What `interleave` needs to know about one dimension.
 
-    Output pixel s q + r takes from y only at q, q-1, ..., with every s-th weight. So all s x s
-    pixels of output cell q come from one patch of y, as one product with s * s * C columns; then
-    the cells are laid side by side.
+    It returns how many pixels of y a cell takes from, how many zeros to put before y, how many
+    cells have output in them, and how many pixels of the first are cut off.
     """
-    xp = array_module(y)
-    (n, o, oh, ow), (c, kh, kw), (sh, sw), (ph, pw) = y.shape, weight.shape[1:], stride, padding
-    mh, mw = -(-kh // sh), -(-kw // sw)              # how many pixels of y it takes from
-    full = xp.zeros((mh * sh, mw * sw, c, o), y.dtype)
+    m = -(-kernel // stride)
+    first = min(padding // stride, m - 1)
+    return m, m - 1 - first, -(-(padding + size) // stride) - first, padding - first * stride
+
+
+def interleave(y, weight, stride, padding, size):
+    """The same without dilation, as convolutions of stride 1 whose results are interleaved.
+
+    Pixel s q + r of the padded output takes from y only at q, q-1, ..., with every s-th weight: all
+    s x s pixels of output cell q come from one patch of y. A row of pixels through cells side by
+    side is one product with s * C columns, which lie in memory as they do in the output:
+
+        stride 2, padding 1:    cell 0     cell 1     cell 2
+                               [ -  x0 ]  [ x1 x2 ]  [ x3  - ]      - is padding, cut off
+
+    So each of the s rows of a cell is a product of its own. The patches are ordered by rows, and a
+    product leaves out those whose row is cut off.
+    """
+    (n, o), (c, kh, kw), (sh, sw) = y.shape[:2], weight.shape[1:], stride
+    (mh, bh, qh, ph), (mw, bw, qw, pw) = map(cells, (kh, kw), stride, padding, size)
+    full = array_module(y).zeros((mh * sh, mw * sw, c, o), y.dtype)
     full[:kh, :kw] = weight.transpose(2, 3, 1, 0)
     taps = full.reshape(mh, sh, mw, sw, c, o)[::-1, :, ::-1].transpose(1, 3, 4, 0, 2, 5)
-    taps = taps.reshape(sh * sw * c, mh * mw * o).T  # a patch of y to a cell
-    qh, qw = oh + mh - 1, ow + mw - 1                # the number of output cells
-    out = xp.empty((n, qh * sh, qw * sw, c), y.dtype)
-    for part, seen in patches(y, (mh, mw), (1, 1), (mh - 1, mw - 1), (1, 1), (qh, qw)):
-        cells = (seen @ taps).reshape(-1, qh, qw, sh, sw, c)
-        out.reshape(n, qh, sh, qw, sw, c)[part] = cells.transpose(0, 1, 3, 2, 4, 5)
-    more = [max(0, p + m - k) for p, m, k in zip(padding, size, out.shape[1:3])]
-    if any(more):                                    # output pixels that no pixel of y reaches
-        out = xp.pad(out, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)))
-    return channels_first(out[:, ph:ph + size[0], pw:pw + size[1]])
+    taps = taps.reshape(sh, sw * c, mh * mw * o)     # for each row of a cell, from a patch to it
+    out = array_module(y).empty((n, *size, c), y.dtype)
+    for part, seen in patches(y, (mh, mw), (1, 1), (bh, bw), (1, 1), (qh, qw), rows_first=True):
+        for i in range(sh):                          # rows i, i + s, ... of the output
+            rows = out[part, i::sh].swapaxes(0, 1)
+            q, r = divmod(i + ph, sh)
+            some = seen[q:q + len(rows)]
+            new = (flat(some) @ taps[r].T).reshape(*some.shape[:2], qw * sw, c)[:, :, pw:]
+            rows[...] = new[:, :, :size[1]]
+    return channels_first(out)
 
 
 @op(lambda g, out, x, weight, bias, stride, padding, dilation:
@@ -134,7 +150,7 @@ def conv2d(x, weight, bias, stride, padding, dilation):
     positions = out_size(x.shape[2:], kernel, stride, padding, dilation)
     out = channels_first(xp.empty((x.shape[0], *positions, weight.shape[0]), x.dtype))
     for part, seen in patches(x, kernel, stride, padding, dilation, positions):
-        xp.matmul(seen, kernels, out=flat(channels_last(out[part])))
+        xp.matmul(flat(seen), kernels, out=flat(channels_last(out[part])))
     if bias is not None:
         out += whole(bias, out)
     return out
@@ -173,5 +189,5 @@ def conv2d_weight(x, y, kernel, stride, padding, dilation):
     for part, seen in patches(x, kernel, stride, padding, dilation, y.shape[2:]):
         pixels = flat(channels_last(y[part]))
         # Of the two ways to write this product, the tall one is faster.
-        out += seen.T @ pixels if len(out) > o else (pixels.T @ seen).T
+        out += flat(seen).T @ pixels if len(out) > o else (pixels.T @ flat(seen)).T
     return from_columns(out, c, kernel)

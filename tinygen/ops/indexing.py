@@ -61,8 +61,7 @@ def gather(x, dim, index):
     if index.ndim != x.ndim:
         raise ValueError(f"gather: index has {index.ndim} dimensions, x has {x.ndim}; unsqueeze it")
     xp = array_module(raw(index))
-    grid = [xp.arange(n).reshape((-1,) + (1,) * (index.ndim - 1 - i))
-            for i, n in enumerate(index.shape)]
+    grid = list(xp.ix_(*[xp.arange(n) for n in index.shape]))
     grid[dims_of(x, dim)[0]] = index
     return getitem(x, tuple(grid))
 
