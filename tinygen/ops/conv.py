@@ -63,7 +63,7 @@ def patches(x, kernel, stride, padding, dilation, positions, rows_first=False):
     pieces = max(1, min(n, -(-n * oh * ow * kh * kw * c // CACHE)))
     parts = [slice(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
     room = [max(i + 2 * p, (o - 1) * s + (k - 1) * d + 1) for i, p, o, s, k, d in zip(
-        (h, w), padding, positions, stride, kernel, dilation)]    # of a kernel's way, or more
+        (h, w), padding, positions, stride, kernel, dilation)]    # for x and the kernel's way
     padded = array_module(x).zeros((-(-n // pieces), *room, c), x.dtype)
     steps = [s * step for s, step in zip(padded.strides, (1, *stride))]
     steps += [s * d for s, d in zip(padded.strides[1:], dilation)]
