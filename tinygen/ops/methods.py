@@ -126,10 +126,9 @@ Tensor.__getitem__, Tensor.__setitem__ = indexing.getitem, setitem
 Tensor.__len__, Tensor.__repr__, Tensor.__array__ = (lambda self: len(self.data)), text, array
 Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
 Tensor.__bool__ = lambda self: bool(self.data)
-Tensor.__float__ = lambda self: float(self.item())
 Tensor.__format__ = lambda self, spec: format(self.item() if spec else str(self), spec)
-Tensor.__int__ = lambda self: int(self.item())
-Tensor.__index__ = lambda self: operator.index(self.item())
+for name, number in {"float": float, "int": int, "index": operator.index}.items():
+    setattr(Tensor, f"__{name}__", lambda self, number=number: number(self.item()))
 
 Tensor.matmul, Tensor.clone = matrix.matmul, shapes.copy
 Tensor.reshape = Tensor.view = lambda self, *shape: shapes.reshape(self, sizes(shape))

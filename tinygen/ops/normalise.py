@@ -22,19 +22,23 @@ def whole(v, x):
     return expand(channels_first(example), x.shape)
 
 
+def rows(x):
+    """The examples of x as the rows of a matrix."""
+    return reshape(channels_last(x), (x.shape[0], math.prod(x.shape[1:])))
+
+
 def total(x):
     """The sum over the batch, a number a channel: over the examples, then over the positions."""
-    n, c, positions = x.shape[0], x.shape[1], math.prod(x.shape[2:])
-    row = sum(reshape(channels_last(x), (n, positions * c)), 0)
-    return sum(reshape(row, (positions, c)), 0)
+    row = sum(rows(x), 0)
+    return sum(reshape(row, (math.prod(x.shape[2:]), x.shape[1])), 0)
 
 
 @op(lambda g, out, x, y: whole(g, x) * y,
     lambda g, out, x, y: whole(g, x) * x)
 def total_product(x, y):
     """The sum of x y over the batch, a number a channel, without writing the products down."""
-    row = array_module(x).einsum("n...,n...->...", channels_last(x), channels_last(y))
-    return total(channels_first(row[None]))
+    row = array_module(x).einsum("nk,nk->k", rows(x), rows(y))
+    return sum(row.reshape(math.prod(x.shape[2:]), x.shape[1]), 0)
 
 
 def moments(x):
