@@ -23,7 +23,7 @@ def whole(v, x):
 
 
 def rows(x):
-    """The examples of x as the rows of a matrix."""
+    """x (N, C, ...) as a matrix with an example a row, its channels last: (N, ... * C)."""
     return reshape(channels_last(x), (x.shape[0], math.prod(x.shape[1:])))
 
 
