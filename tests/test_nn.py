@@ -332,6 +332,13 @@ def test_a_module_becomes_nothing_but_what_is_trained(dtype):
     assert [t.dtype for t in (net.weight, net.running_mean)] == [tg.float32] * 2
 
 
+@pytest.mark.parametrize("what", [tg.ones(2), nn.Linear(1, 2)])
+@pytest.mark.parametrize("device", ["gpu", "cuda:0"])
+def test_an_unknown_device_is_said(what, device):
+    with pytest.raises(ValueError, match=f"device '{device}' is not known; choose 'cpu' or 'cuda'"):
+        what.to(device)
+
+
 def test_double_and_float_keep_values_objects_and_wishes():
     net = nn.Linear(3, 2)
     weight, values = net.weight, net.weight.data.copy()

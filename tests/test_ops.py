@@ -939,7 +939,8 @@ def test_sums_of_bytes_have_a_sign():
 
 
 @pytest.mark.parametrize("convert", [lambda x: x.to("cpu"), lambda x: x.to("float32"),
-                                     lambda x: x.float(), lambda x: x.to(np.float32)])
+                                     lambda x: x.float(), lambda x: x.to(np.float32),
+                                     lambda x: x.to(None)])
 def test_a_conversion_that_changes_nothing_gives_the_tensor_itself(convert):
     x = tg.ones(3).requires_grad_()
     assert convert(x) is x

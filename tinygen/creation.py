@@ -16,13 +16,11 @@ def tensor(data, dtype=None, device=None, requires_grad=False):
     array = raw(data)
     if not backend.is_array(array):
         array = np.array(array)
-        if dtype is None and array.dtype == backend.float64:
-            dtype = backend.default_dtype
+        dtype = dtype or (backend.default_dtype if array.dtype == backend.float64 else None)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: the data has dtype {array.dtype}; pass numbers or truth values")
-    here = backend.device_of(array)
-    stays = isinstance(data, Tensor) or here != "cpu"
-    place = device or (here if stays else backend.default_device)
+    stays = isinstance(data, Tensor) or backend.device_of(array) != "cpu"
+    place = device or (backend.device_of(array) if stays else backend.default_device)
     array = backend.to_device(array.astype(dtype or array.dtype), place)
     return Tensor(array).requires_grad_(requires_grad)
 

@@ -78,9 +78,10 @@ def in_place(operation):
 
 def to(self, target):
     """In another dtype, or on another device ("cpu", "cuda"); itself where nothing is to do."""
-    if target in ("cpu", "cuda"):
+    try:
+        dtype = self.dtype if target is None else np.dtype(target)
+    except TypeError:                                # so it must be a device
         return self if target == self.device else shapes.to(self, device=target)
-    dtype = np.dtype(target)
     return self if dtype == self.dtype else shapes.to(self, dtype=dtype)
 
 
