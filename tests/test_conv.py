@@ -130,6 +130,29 @@ def test_a_few_images_at_a_time(monkeypatch, cache, pieces):
     assert_close(found, naive.conv2d_weight(x, y, (3, 2), *options))
 
 
+@pytest.mark.parametrize("most, gathered", [(0, 2), (2 * 9 * 48 - 1, 2), (2 * 9 * 48, 1)])
+def test_patches_are_kept_for_the_gradient_of_the_weight(monkeypatch, most, gathered):
+    """2 images have 9 patches of 48 numbers each; in pieces of an image."""
+    seen, gather = [], conv.patches
+    monkeypatch.setattr(conv, "KEPT", most)
+    monkeypatch.setattr(conv, "CACHE", 1)
+    monkeypatch.setattr(conv, "patches", lambda *args: seen.append(args) or gather(*args))
+    x = tg.randn(2, 3, 8, 8, dtype="float64")
+    weight = tg.randn(5, 3, 4, 4, dtype="float64", requires_grad=True)
+    y = F.conv2d(x, weight, stride=2)
+    y.backward(g := tg.randn_like(y))
+    assert len(seen) == gathered
+    assert_close(weight.grad.data, naive.conv2d_weight(x.data, g.data, (4, 4), (2, 2)))
+
+
+def test_patches_that_nobody_will_ask_for_are_not_kept():
+    x, weight = tg.randn(2, 3, 8, 8, requires_grad=True), tg.randn(5, 3, 4, 4)
+    assert F.conv2d(x, weight).node.kept == []
+    assert len(F.conv2d(x, weight.requires_grad_()).node.kept) == 1
+    with tg.no_grad():
+        assert conv.conv2d.body(x.data, weight.data, None, (1, 1), (0, 0), (1, 1))[1] == []
+
+
 @st.composite
 def pools(draw):
     kernel, stride = draw(pairs), draw(pairs)

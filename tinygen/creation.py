@@ -21,8 +21,7 @@ def tensor(data, dtype=None, device=None, requires_grad=False):
         raise TypeError(f"tensor: the data has dtype {array.dtype}; pass numbers or truth values")
     stays = isinstance(data, Tensor) or backend.device_of(array) != "cpu"
     place = device or (backend.device_of(array) if stays else backend.default_device)
-    array = backend.to_device(array.astype(dtype or array.dtype), place)
-    return Tensor(array).requires_grad_(requires_grad)
+    return new(array.copy("K"), dtype or array.dtype, place, requires_grad)
 
 
 def new(array, dtype, device, requires_grad):

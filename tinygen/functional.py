@@ -14,7 +14,7 @@ from .ops import (abs, cat, chunk, conv, exp, expand, flatten, getitem, leaky_re
                   log_softmax, maximum, mean, normalise, relu, reshape, shapes, sigmoid, softmax,
                   softplus, sqrt, sum, tanh, unsqueeze, where)
 from .creation import full_like
-from .tensor import Tensor, raw
+from .tensor import Tensor, is_grad_enabled, raw
 
 __all__ = ["relu", "leaky_relu", "sigmoid", "tanh", "softplus", "silu", "softmax", "log_softmax",
            "linear", "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "upsample", "pad",
@@ -80,7 +80,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     if min(size) < 1:
         raise ValueError(f"conv2d: a kernel of {weight.shape[2:]} does not fit into an image of "
                          f"{x.shape[2:]} with padding {padding}; pad more, or use a smaller kernel")
-    return by_group(conv.conv2d, groups, x, weight, bias, stride, padding, dilation)
+    keep = isinstance(weight, Tensor) and weight.requires_grad and is_grad_enabled()
+    return by_group(conv.conv2d, groups, x, weight, bias, stride, padding, dilation, keep)
 
 
 def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1,

@@ -7,7 +7,8 @@ medians. Sizes are those of a DCGAN step with 64 images, unless the name says ot
 
 What we tried and left out, on two cores, because it gained little or made others slower:
 
-- patches kept for the gradient of the weights: 2 to 3 % of a DCGAN step, for much memory;
+- patches of the gradient shared by both rules of a transposed convolution: 3 % of a DCGAN step in
+  the slow minutes (below), 1 to 2 % slower in the good ones;
 - Winograd's convolution, with fewer multiplications and more copies: forward and for the weights 25
   to 30 % slower, for the input 1 to 15 % faster, with much code;
 - the gradient of a convolution's input without any of the pixels at the edge that nobody needs:
@@ -28,9 +29,10 @@ patches, and it does elementwise work on both cores. The first depends on the ma
 patches are written by one core and multiplied by both, and writing over what another core has read
 took 0.9 ms a convolution in some minutes and 3.5 in others, on one virtual machine, while the
 products took 4.4 and 4.8. Patches in two places by turns instead of one make that up to 1.8 ms less
-and cost 0.2 in the good minutes. A step takes 88 or 128 ms, PyTorch's 82 or 88. Small networks feel
-it too: what one thread of BLAS has written, the other must fetch. A step of a dense GAN (128 units)
-takes 1.75 or 2.6 ms, and with OPENBLAS_NUM_THREADS=1 2.0 in any minute.
+and cost 0.2 in the good minutes; patches kept for the gradient of the weight make a DCGAN step 7 to
+11 % faster in the slow minutes, and leave it as it is in the good ones. Small networks feel it too:
+what one thread of BLAS has written, the other must fetch. A step of a dense GAN (128 units) takes
+1.75 or 2.6 ms, and with OPENBLAS_NUM_THREADS=1 2.0 in any minute.
 """
 
 import os
@@ -63,21 +65,24 @@ def images(n, c, h, w):
     return conv.channels_first(numbers(n, h, w, c))
 
 
-def with_cache(size, run):
-    """`run` with `conv.CACHE` set to `size` meanwhile."""
+def with_conv(run, **constants):
+    """`run` with constants of `conv`, such as `CACHE`, changed meanwhile."""
     def running():
-        conv.CACHE, before = size, conv.CACHE
+        before = {name: getattr(conv, name) for name in constants}
+        vars(conv).update(constants)
         try:
             return run()
         finally:
-            conv.CACHE = before
+            vars(conv).update(before)
     return running
 
 
 def all_patches(x, positions):
     """What a 4 x 4 kernel in steps of 2 sees in the padded images x, all at once."""
-    return with_cache(2 ** 30, lambda: next(
-        conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), positions))[1].reshape(-1, 16 * x.shape[1]))
+    def gather():
+        return next(conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), positions))[1]
+
+    return with_conv(lambda: conv.flat(gather()), CACHE=2 ** 30)
 
 
 def patches():
@@ -114,7 +119,18 @@ def pieces():
     def convolve():
         return conv.conv2d(x, weight, None, (2, 2), (1, 1), (1, 1))
 
-    return with_cache(2 ** 30, convolve), convolve
+    return with_conv(convolve, CACHE=2 ** 30), convolve
+
+
+def kept_patches():
+    """the same, and the gradient of its weight: patches gathered twice, or kept"""
+    x, g = tg.Tensor(images(64, 64, 14, 14)), tg.Tensor(images(64, 128, 7, 7))
+    weight = tg.Tensor(images(128, 64, 4, 4)).requires_grad_()
+
+    def gradient():
+        return tg.grad(F.conv2d(x, weight, None, 2, 1), weight, g)[0].data
+
+    return with_conv(gradient, KEPT=0), gradient
 
 
 def tall_products():
@@ -327,7 +343,7 @@ def compare(trick):
 
 if __name__ == "__main__":
     print("plain ms  fast ms  ratio  what")
-    for trick in (patches, runs, pieces, tall_products, weights_in_order,
+    for trick in (patches, runs, pieces, kept_patches, tall_products, weights_in_order,
                   transposed_convolution, batch_norm, channel_moments, channel_sums,
                   channel_products, leaky_relu, relu, softplus, linear, outer_product, adam,
                   adam_in_pieces, forgotten, frozen, memory):

@@ -33,6 +33,7 @@ from .normalise import total, whole
 from .shapes import channels_first, channels_last
 
 CACHE = 2 ** 19       # how many numbers of patches are gathered at once: 2 MiB of float32
+KEPT = 2 ** 22        # how many a convolution keeps for the gradient of its weight: 16 MiB
 
 
 def columns(weight):
@@ -136,24 +137,28 @@ def interleave(y, weight, stride, padding, size):
     return channels_first(out)
 
 
-@op(lambda g, out, x, weight, bias, stride, padding, dilation:
+@op(lambda g, out, x, weight, bias, stride, padding, dilation, keep=False, shared=None:
     conv_transpose2d(g, weight, None, stride, padding, dilation, x.shape[2:]),
-    lambda g, out, x, weight, bias, stride, padding, dilation:
-    conv2d_weight(x, g, weight.shape[2:], stride, padding, dilation),
-    lambda g, out, x, weight, bias, stride, padding, dilation: total(g))
-def conv2d(x, weight, bias, stride, padding, dilation):
+    lambda g, out, x, weight, bias, stride, padding, dilation, keep=False, shared=None:
+    conv2d_weight(x, g, weight.shape[2:], stride, padding, dilation, shared),
+    lambda g, out, *arguments, shared: total(g), share=lambda *arguments, kept: kept)
+def conv2d(x, weight, bias, stride, padding, dilation, keep=False):
     """y[n, o, i, j] = sum over c, u, v of w[o, c, u, v] x[n, c, s i + d u - p, s j + d v - p].
 
-    Plus bias[o]. x (N, C, H, W), weight (O, C, kh, kw), bias (O,) or None, y (N, O, oh, ow).
+    Plus bias[o]. x (N, C, H, W), weight (O, C, kh, kw), bias (O,) or None, y (N, O, oh, ow). With
+    `keep` the patches stay for the gradient of the weight, unless they are more than `KEPT`.
     """
-    xp, kernel, kernels = array_module(x), weight.shape[2:], columns(weight)
+    xp, kernel, kernels, kept = array_module(x), weight.shape[2:], columns(weight), []
     positions = out_size(x.shape[2:], kernel, stride, padding, dilation)
     out = channels_first(xp.empty((x.shape[0], *positions, weight.shape[0]), x.dtype))
+    keep = keep and len(x) * math.prod(positions) * len(kernels) <= KEPT
     for part, seen in patches(x, kernel, stride, padding, dilation, positions):
         xp.matmul(flat(seen), kernels, out=flat(channels_last(out[part])))
+        if keep:
+            kept.append((part, seen))
     if bias is not None:
         out += whole(bias, out)
-    return out
+    return out, kept
 
 
 # An output_padding of `stride` or more, which a larger dilation allows, makes room for more
@@ -178,16 +183,18 @@ def conv_transpose2d(y, weight, bias, stride, padding, dilation, size):
     return out
 
 
-@op(lambda g, out, x, y, kernel, stride, padding, dilation:
+@op(lambda g, out, x, y, kernel, stride, padding, dilation, kept=None:
     conv_transpose2d(y, g, None, stride, padding, dilation, x.shape[2:]),
-    lambda g, out, x, y, kernel, stride, padding, dilation:
+    lambda g, out, x, y, kernel, stride, padding, dilation, kept=None:
     conv2d(x, g, None, stride, padding, dilation)[:, :, :y.shape[2], :y.shape[3]])
-def conv2d_weight(x, y, kernel, stride, padding, dilation):
-    """The weight-gradient of `conv2d`: x (N, C, H, W), y (N, O, oh, ow) to the weight's shape."""
-    c, o = x.shape[1], y.shape[1]
-    out = array_module(x).zeros((math.prod(kernel) * c, o), x.dtype)
-    for part, seen in patches(x, kernel, stride, padding, dilation, y.shape[2:]):
+def conv2d_weight(x, y, kernel, stride, padding, dilation, kept=None):
+    """The weight-gradient of `conv2d`: x (N, C, H, W), y (N, O, oh, ow) to the weight's shape.
+
+    `kept` are the patches of x, if `conv2d` has kept them.
+    """
+    out = array_module(x).zeros((math.prod(kernel) * x.shape[1], y.shape[1]), x.dtype)
+    for part, seen in kept or patches(x, kernel, stride, padding, dilation, y.shape[2:]):
         pixels = flat(channels_last(y[part]))
         # Of the two ways to write this product, the tall one is faster.
-        out += flat(seen).T @ pixels if len(out) > o else (pixels.T @ flat(seen)).T
-    return from_columns(out, c, kernel)
+        out += flat(seen).T @ pixels if len(out) > y.shape[1] else (pixels.T @ flat(seen)).T
+    return from_columns(out, x.shape[1], kernel)

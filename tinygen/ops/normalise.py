@@ -29,8 +29,7 @@ def rows(x):
 
 def total(x):
     """The sum over the batch, a number a channel: over the examples, then over the positions."""
-    row = sum(rows(x), 0)
-    return sum(reshape(row, (math.prod(x.shape[2:]), x.shape[1])), 0)
+    return sum(reshape(sum(rows(x), 0), (math.prod(x.shape[2:]), x.shape[1])), 0)
 
 
 @op(lambda g, out, x, y: whole(g, x) * y,
