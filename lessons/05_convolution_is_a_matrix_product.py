@@ -131,7 +131,7 @@ for way, seconds in zip(ways, times[:4] + [512 * times[4]]):
 # | an outer product is no matrix product | 3.5 | freed memory stays with the process | 1.3 |
 # | patches of channels-last images | 3 | transposed convolution as a convolution | 1 to 1.2 |
 #
-# Patches are also kept for the weight gradient if they are few: 1 to 1.2 times, by the machine. No
+# Patches are also kept for the weight gradient if they are few: 1 to 1.3 times, by the machine. No
 # help: threads that copy; half of the images for each core; Winograd's way to multiply less.
 #
 # ## The way back
