@@ -19,7 +19,7 @@ All patches, one a row, times the weights, one output channel a column, is the c
 product has its channels last again. The weights of a layer lie in memory as that second matrix:
 (kh, kw, C, O), under the shape (O, C, kh, kw). All patches together are many times larger than the
 images, so a few images are taken at a time: their patches are used while they are still in the
-processor's cache.
+processor's cache. If there are few, they stay, since the gradient of the weight needs them again.
 
 `stride`, `padding` and `dilation` are (vertical, horizontal) pairs. `functional.py` has the
 versions for everyday use, `tests/naive.py` the seven nested loops that these are held against.
