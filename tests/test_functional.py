@@ -507,6 +507,9 @@ def test_an_embedding_has_no_such_row(index):
         *[tg.tensor(np.array([1, 2], "uint8"))] * 2)),
     (ValueError, "batch_norm: running_var has shape", lambda: F.batch_norm(
         tg.zeros(2, 2), tg.zeros(2), tg.ones(3), training=True)),
+    (ValueError, "batch_norm: got one of running_mean and running_var", lambda: F.batch_norm(
+        tg.zeros(2, 2), None, tg.ones(2))),
+    (TypeError, "dropout: x is int64", lambda: F.dropout(tg.tensor([1, 2]), 0.3)),
     (ValueError, "batch_norm: weight has shape", lambda: F.batch_norm(
         tg.zeros(2, 2), None, None, tg.ones(1), training=True)),
     (ValueError, "layer_norm: bias has shape", lambda: F.layer_norm(

@@ -182,6 +182,9 @@ def dropout(x, p=0.5, training=True):
     check_probability("dropout", p)
     if not training or p == 0:
         return x
+    if x.dtype.kind != "f":
+        raise TypeError(f"dropout: x is {x.dtype}, which cannot be scaled by 1 / (1 - p); convert "
+                        "it with .float()")
     keep = backend.generator.random(x.shape, backend.float32) >= p
     keep = (keep / (1 - p) if p < 1 else keep).astype(x.dtype)
     return x * backend.to_device(keep, backend.device_of(raw(x)))
@@ -228,6 +231,8 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
         if what is not None and what.shape != channels:
             raise ValueError(f"batch_norm: {name} has shape {what.shape}, but x has shape "
                              f"{x.shape}, so expected {channels}")
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm: got one of running_mean and running_var; pass both or none")
     weight = xp.ones(channels, x.dtype) if weight is None else weight
     bias = xp.zeros(channels, x.dtype) if bias is None else bias
     if training or running_mean is None:
