@@ -145,12 +145,22 @@ def test_patches_are_kept_for_the_gradient_of_the_weight(monkeypatch, most, gath
     assert_close(weight.grad.data, naive.conv2d_weight(x.data, g.data, (4, 4), (2, 2)))
 
 
-def test_patches_that_nobody_will_ask_for_are_not_kept():
-    x, weight = tg.randn(2, 3, 8, 8, requires_grad=True), tg.randn(5, 3, 4, 4)
-    assert F.conv2d(x, weight).node.kept == []
-    assert len(F.conv2d(x, weight.requires_grad_()).node.kept) == 1
+def test_patches_are_kept_only_for_a_weight_that_learns(monkeypatch):
+    kept, body = [], conv.conv2d.body
+
+    def convolve(*args):
+        out = body(*args)
+        kept.append(len(out[1]))
+        return out
+
+    monkeypatch.setattr(conv.conv2d, "body", convolve)
+    x, weight = tg.randn(2, 4, 8, 8, requires_grad=True), tg.randn(6, 4, 3, 3)
+    F.conv2d(x, weight)
+    F.conv2d(x, weight.requires_grad_())
     with tg.no_grad():
-        assert conv.conv2d.body(x.data, weight.data, None, (1, 1), (0, 0), (1, 1))[1] == []
+        F.conv2d(x, weight)
+    F.conv2d(x, weight[:, :2], groups=2)          # each group would keep as much
+    assert kept == [0, 1, 0, 0, 0]
 
 
 @st.composite

@@ -80,7 +80,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     if min(size) < 1:
         raise ValueError(f"conv2d: a kernel of {weight.shape[2:]} does not fit into an image of "
                          f"{x.shape[2:]} with padding {padding}; pad more, or use a smaller kernel")
-    keep = isinstance(weight, Tensor) and weight.requires_grad and is_grad_enabled()
+    learns = isinstance(weight, Tensor) and weight.requires_grad and is_grad_enabled()
+    keep = learns and groups == 1          # each group would keep as much
     return by_group(conv.conv2d, groups, x, weight, bias, stride, padding, dilation, keep)
 
 

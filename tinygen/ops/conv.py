@@ -190,7 +190,7 @@ def conv_transpose2d(y, weight, bias, stride, padding, dilation, size):
 def conv2d_weight(x, y, kernel, stride, padding, dilation, kept=None):
     """The weight-gradient of `conv2d`: x (N, C, H, W), y (N, O, oh, ow) to the weight's shape.
 
-    `kept` are the patches of x, if `conv2d` has kept them.
+    `kept` are the patches of x as `patches` yields them, where `conv2d` has kept them.
     """
     out = array_module(x).zeros((math.prod(kernel) * x.shape[1], y.shape[1]), x.dtype)
     for part, seen in kept or patches(x, kernel, stride, padding, dilation, y.shape[2:]):
