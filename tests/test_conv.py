@@ -17,11 +17,19 @@ small = st.integers(1, 3)
 pairs = st.tuples(small, small)
 
 
+@pytest.fixture(params=[conv.WIDE, 1], ids=["products alone", "shared products"])
+def wide(request, monkeypatch):
+    """From how many channels on rows share products: more than our images have, or 1."""
+    monkeypatch.setattr(conv, "WIDE", request.param)
+
+
 @st.composite
 def configurations(draw):
     """The options of a convolution, and an image size that its kernel fits into."""
     kernel, stride = draw(st.tuples(st.integers(1, 4), st.integers(1, 4))), draw(pairs)
     padding, dilation = draw(st.tuples(st.integers(0, 3), st.integers(0, 3))), draw(pairs)
+    if draw(st.booleans()):                  # two steps tall: rows may share products
+        kernel, dilation = (2 * stride[0], kernel[1]), (1, dilation[1])
     size = tuple([max(1, d * (k - 1) + 1 - 2 * p) + draw(st.integers(0, 4))
                   for k, p, d in zip(kernel, padding, dilation)])
     channels = draw(st.integers(1, 3)), draw(st.integers(1, 3))
@@ -40,6 +48,7 @@ def assert_close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.usefixtures("wide")
 @drawing
 @given(st.data(), configurations())
 def test_conv2d_is_the_seven_loops(data, c):
@@ -56,6 +65,7 @@ def test_conv2d_is_the_seven_loops(data, c):
     assert_close(found.data, expected)
 
 
+@pytest.mark.usefixtures("wide")
 @drawing
 @given(st.data(), configurations())
 def test_conv_transpose2d_is_the_seven_loops(data, c):
@@ -75,6 +85,7 @@ def test_conv_transpose2d_is_the_seven_loops(data, c):
     assert_close(found.data, expected)
 
 
+@pytest.mark.usefixtures("wide")
 @drawing
 @given(st.data(), configurations())
 def test_the_three_primitives_are_each_others_transposes(data, c):
@@ -93,6 +104,7 @@ def test_the_three_primitives_are_each_others_transposes(data, c):
 
 @pytest.mark.parametrize("kernel", range(1, 6))
 @pytest.mark.parametrize("stride", range(1, 4))
+@pytest.mark.usefixtures("wide")
 def test_interleaving_is_scattering(kernel, stride):
     """Every size of the result, along one dimension and then along the other."""
     rng, results = np.random.default_rng(0), 0
@@ -130,6 +142,23 @@ def test_a_few_images_at_a_time(monkeypatch, cache, pieces):
     assert_close(found, naive.conv2d_weight(x, y, (3, 2), *options))
 
 
+@pytest.mark.parametrize("channels, products", [((32, 32), 11), ((31, 32), 14), ((32, 31), 14)])
+def test_rows_of_wide_images_share_products(monkeypatch, channels, products):
+    """7 rows take 14 products with half of a kernel, or 4 + 4 + 3 if neighbours share one."""
+    (c, o), done, dot, matmul = channels, [], np.tensordot, np.matmul
+    monkeypatch.setattr(np, "tensordot", lambda a, b, axes: done.append(a.size * b.shape[1]) or
+                        dot(a, b, axes))
+    monkeypatch.setattr(np, "matmul", lambda a, b, out: done.append(a.size * b.shape[1]) or
+                        matmul(a, b, out=out))
+    x, weight, y = np.ones((2, c, 14, 14)), np.ones((o, c, 4, 4)), np.ones((2, o, 7, 7))
+    conv.conv2d(x, weight, None, (2, 2), (1, 1), (1, 1))
+    assert sum(done) == products * 2 * 7 * (2 * 4 * c) * o         # a half sees 2 x 4 pixels
+    done.clear()
+    conv.conv_transpose2d(y, weight, None, (2, 2), (1, 1), (1, 1), (14, 14))
+    assert sum(done) == products * 2 * 8 * (2 * o) * (4 * c)       # 8 cells a row, of 2 x 2 pixels
+
+
+@pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("most, gathered", [(0, 2), (2 * 9 * 48 - 1, 2), (2 * 9 * 48, 1)])
 def test_patches_are_kept_for_the_gradient_of_the_weight(monkeypatch, most, gathered):
     """2 images have 9 patches of 48 numbers each; in pieces of an image."""

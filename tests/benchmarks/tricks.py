@@ -81,7 +81,7 @@ def with_conv(run, **constants):
 def all_patches(x, positions):
     """What a 4 x 4 kernel in steps of 2 sees in the padded images x, all at once."""
     def gather():
-        return next(conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), positions))[1]
+        return next(conv.patches(x, (4, 4), (2, 2), (1, 1), (1, 1), positions))[1][0]
 
     return with_conv(lambda: conv.flat(gather()), CACHE=2 ** 30)
 
@@ -132,6 +132,17 @@ def kept_patches():
         return tg.grad(F.conv2d(x, weight, None, 2, 1), weight, g)[0].data
 
     return with_conv(gradient, KEPT=0), gradient
+
+
+def shared_products():
+    """the same, and both its gradients: four products for two rows of the result, or three"""
+    x, g = tg.Tensor(images(64, 64, 14, 14)).requires_grad_(), tg.Tensor(images(64, 128, 7, 7))
+    weight = tg.Tensor(images(128, 64, 4, 4)).requires_grad_()
+
+    def gradients():
+        return tg.grad(F.conv2d(x, weight, None, 2, 1), [x, weight], g)[0].data
+
+    return with_conv(gradients, WIDE=2 ** 30), gradients
 
 
 def tall_products():
@@ -344,8 +355,8 @@ def compare(trick):
 
 if __name__ == "__main__":
     print("plain ms  fast ms  ratio  what")
-    for trick in (patches, runs, pieces, kept_patches, tall_products, weights_in_order,
-                  transposed_convolution, batch_norm, channel_moments, channel_sums,
-                  channel_products, leaky_relu, relu, softplus, linear, outer_product, adam,
-                  adam_in_pieces, forgotten, frozen, memory):
+    for trick in (patches, runs, pieces, kept_patches, shared_products, tall_products,
+                  weights_in_order, transposed_convolution, batch_norm, channel_moments,
+                  channel_sums, channel_products, leaky_relu, relu, softplus, linear,
+                  outer_product, adam, adam_in_pieces, forgotten, frozen, memory):
         compare(trick)

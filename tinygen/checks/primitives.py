@@ -281,9 +281,12 @@ def convolution(pick):
     """The numbers of a convolution, and an image size that its kernel fits into."""
     kernel, stride, padding, dilation = [(pick(low, high), pick(low, high))
                                          for low, high in ((1, 3), (1, 3), (0, 2), (1, 2))]
+    c, o = pick(1, 2), pick(1, 2)
+    if pick(1, 4) == 4:       # rows of its result share products, as `conv.slide` does it
+        c, o, kernel, dilation = conv.WIDE, conv.WIDE, (2 * stride[0], kernel[1]), (1, dilation[1])
     size = tuple([max(1, d * (k - 1) + 1 - 2 * p) + pick(0, 3)
                   for k, p, d in zip(kernel, padding, dilation)])
-    return pick(1, 2), pick(1, 2), pick(1, 2), pick(1, 2), size, kernel, stride, padding, dilation
+    return pick(1, 2), pick(1, 2), c, o, size, kernel, stride, padding, dilation
 
 
 def conv2d_case(pick):

@@ -21,10 +21,18 @@ product has its channels last again. The weights of a layer lie in memory as tha
 images, so a few images are taken at a time: their patches are used while they are still in the
 processor's cache. If there are few, they stay, since the gradient of the weight needs them again.
 
+A kernel of 4 rows in steps of 2 sees each row of pixels twice: with its upper half, and a row of
+the result earlier, with its lower one. So patches may have half the height. Each is then multiplied
+by both halves of the weights, and `slide` lets neighbouring rows of the result share a product:
+
+    rows of pixels:        [ 0 1 ][ 2 3 ][ 4 5 ][ 6 7 ]     half patches r0, r1, r2, r3
+    rows of the result:    r0 a + r1 b,   r1 a + r2 b,   r2 a + r3 b
+
 `stride`, `padding` and `dilation` are (vertical, horizontal) pairs. `functional.py` has the
 versions for everyday use, `tests/naive.py` the seven nested loops that these are held against.
 """
 
+import functools
 import math
 
 from ..backend import array_module, windows
@@ -32,8 +40,9 @@ from ..tensor import op
 from .normalise import total, whole
 from .shapes import channels_first, channels_last
 
-CACHE = 2 ** 19       # how many numbers of patches are gathered at once: 2 MiB of float32
+CACHE = 2 ** 20       # how many numbers of patches are gathered at once: 4 MiB of float32
 KEPT = 2 ** 22        # how many a convolution keeps for the gradient of its weight: 16 MiB
+WIDE = 32             # so many channels it takes for two rows to share a product, see `slide`
 
 
 def columns(weight):
@@ -53,11 +62,12 @@ def out_size(size, kernel, stride, padding, dilation):
                   for n, k, s, p, d in zip(size, kernel, stride, padding, dilation)])
 
 
-def patches(x, kernel, stride, padding, dilation, positions, rows_first=False):
+def patches(x, kernel, stride, padding, dilation, positions, by_rows=False):
     """What the kernel sees at each of `positions` (oh, ow), a few images at a time.
 
-    It yields pairs: which images, as a slice, and their patches, (images, oh, ow, kh * kw * C), or
-    with `rows_first` (oh, images, ow, kh * kw * C). They are in new memory each time: writing over
+    It yields pairs: which images, as a slice, and a list of their patches. The list has one array,
+    (images, oh, ow, kh * kw * C), or if `by_rows` two, (rows, images, ow, kh * kw * C): of rows 0,
+    2, 4, ... of positions, and of rows 1, 3, 5, ... They are in new memory each time: writing over
     the last ones would wait for the other core that has read them.
     """
     (n, c, h, w), (kh, kw), (ph, pw), (oh, ow) = x.shape, kernel, padding, positions
@@ -68,15 +78,55 @@ def patches(x, kernel, stride, padding, dilation, positions, rows_first=False):
     padded = array_module(x).zeros((-(-n // pieces), *room, c), x.dtype)
     steps = [s * step for s, step in zip(padded.strides, (1, *stride))]
     steps += [s * d for s, d in zip(padded.strides[1:], dilation)]
-    if dilation[1] == 1:      # a row of a patch is one run in memory
-        runs = windows(padded, (len(padded), oh, ow, kh), steps[:4], kw * c)
-    else:
-        runs = windows(padded, (len(padded), oh, ow, kh, kw), steps, c)
+    run = kw if dilation[1] == 1 else 1       # how much of a row of a patch is one run in memory
+    runs = windows(padded, (len(padded), oh, ow, kh, kw // run), steps, run * c)
     for part in parts:
         some = runs[:part.stop - part.start]
         padded[:len(some), ph:ph + h, pw:pw + w] = channels_last(x[part])
-        seen = (some.swapaxes(0, 1) if rows_first else some).copy()
-        yield part, seen.view(x.dtype).reshape(*seen.shape[:3], kh * kw * c)
+        some = [some[:, i::2].swapaxes(0, 1) for i in (0, 1)] if by_rows else [some]
+        yield part, [s.copy().view(x.dtype).reshape(*s.shape[:3], kh * kw * c) for s in some]
+
+
+def patches_of(x, y, kernel, stride, padding, dilation):
+    """The patches of x that y = conv2d(x, w) takes: whole ones, or halves, by rows, for `slide`.
+
+    The lower half of a kernel two steps tall sees what its upper half sees a row of y later.
+    """
+    (oh, ow), wide = y.shape[2:], min(x.shape[1], y.shape[1]) >= WIDE
+    if kernel[0] == 2 * stride[0] and dilation[0] == 1 and wide:
+        return patches(x, (stride[0], kernel[1]), stride, padding, dilation, (oh + 1, ow), True)
+    return patches(x, kernel, stride, padding, dilation, (oh, ow))
+
+
+def slide(rows, first, count, taps, both=None):
+    """out[t] = sum over k of rows[first + t + k] @ taps[k], for t = 0, 1, ..., count - 1.
+
+    `rows` and the result are two arrays each, of the rows 0, 2, 4, ... and 1, 3, 5, ... If `both`
+    is given, the sum of two taps, neighbours share a product: three products for two rows instead
+    of four, as in the multiplication of Karatsuba and Ofman (1962):
+
+        out[0] = r0 a + r1 b
+        out[1] =        r1 a + r2 b = (r1 + r2) (a + b) - r1 b - r2 a
+        out[2] =               r2 a + r3 b
+    """
+    def at(start, n):
+        return rows[start % 2][start // 2:start // 2 + n]
+
+    dot = functools.partial(array_module(taps[0]).tensordot, axes=1)
+    evens, odds = (count + 1) // 2, count // 2
+    if both is None:
+        out = [dot(at(first, evens), taps[0]), dot(at(first + 1, odds), taps[0])]
+        for k, tap in enumerate(taps[1:], 1):
+            for i, sums in enumerate(out):
+                sums += dot(at(first + i + k, len(sums)), tap)
+        return out
+    even = dot(at(first + 1, evens), taps[1])
+    odd = dot(at(first + 1, odds) + at(first + 2, odds), both)
+    odd -= even[:odds]
+    other = dot(at(first, odds + 1), taps[0])
+    odd -= other[1:]
+    even += other[:evens]
+    return even, odd
 
 
 def flat(x):
@@ -111,29 +161,30 @@ def interleave(y, weight, stride, padding, size):
     """The same without dilation, as convolutions of stride 1 whose results are interleaved.
 
     Pixel s q + r of the padded output takes from y only at q, q-1, ..., with every s-th weight: all
-    s x s pixels of output cell q come from one patch of y. A row of pixels through cells side by
-    side is one product with s * C columns, which lie in memory as they do in the output:
+    s x s pixels of output cell q come from the same rows of y. A row of pixels through cells side
+    by side is a sum of products with s * C columns, which lie in memory as they do in the output:
 
         stride 2, padding 1:    cell 0     cell 1     cell 2
                                [ -  x0 ]  [ x1 x2 ]  [ x3  - ]      - is padding, cut off
 
-    So each of the s rows of a cell is a product of its own. The patches are ordered by rows, and a
-    product leaves out those whose row is cut off.
+    So each of the s rows of a cell has products of its own. The patches are one row of y tall, and
+    ordered by rows: a product leaves out those whose row is cut off.
     """
     (n, o), (c, kh, kw), (sh, sw) = y.shape[:2], weight.shape[1:], stride
     (mh, bh, qh, ph), (mw, bw, qw, pw) = map(cells, (kh, kw), stride, padding, size)
     full = array_module(y).zeros((mh * sh, mw * sw, c, o), y.dtype)
     full[:kh, :kw] = weight.transpose(2, 3, 1, 0)
-    taps = full.reshape(mh, sh, mw, sw, c, o)[::-1, :, ::-1].transpose(1, 3, 4, 0, 2, 5)
-    taps = taps.reshape(sh, sw * c, mh * mw * o)     # for each row of a cell, from a patch to it
+    taps = full.reshape(mh, sh, mw, sw, c, o)[::-1, :, ::-1].transpose(1, 0, 2, 5, 3, 4)
+    taps = taps.reshape(sh, mh, mw * o, sw * c)     # for each row of a cell, from patches to it
+    both = taps.sum(axis=1) if mh == 2 and min(c, o) >= WIDE else [None] * sh
     out = array_module(y).empty((n, *size, c), y.dtype)
-    for part, seen in patches(y, (mh, mw), (1, 1), (bh, bw), (1, 1), (qh, qw), rows_first=True):
+    for part, some in patches(y, (1, mw), (1, 1), (bh, bw), (1, 1), (qh + mh - 1, qw), True):
         for i in range(sh):                          # rows i, i + s, ... of the output
             rows = out[part, i::sh].swapaxes(0, 1)
             q, r = divmod(i + ph, sh)
-            some = seen[q:q + len(rows)]
-            new = (flat(some) @ taps[r].T).reshape(*some.shape[:2], qw * sw, c)[:, :, pw:]
-            rows[...] = new[:, :, :size[1]]
+            for j, new in enumerate(slide(some, q, len(rows), taps[r], both[r])):
+                new = new.reshape(*new.shape[:2], qw * sw, c)
+                rows[j::2] = new[:, :, pw:pw + size[1]]
     return channels_first(out)
 
 
@@ -152,10 +203,14 @@ def conv2d(x, weight, bias, stride, padding, dilation, keep=False):
     positions = out_size(x.shape[2:], kernel, stride, padding, dilation)
     out = channels_first(xp.empty((x.shape[0], *positions, weight.shape[0]), x.dtype))
     keep = keep and len(x) * math.prod(positions) * len(kernels) <= KEPT
-    for part, seen in patches(x, kernel, stride, padding, dilation, positions):
-        xp.matmul(flat(seen), kernels, out=flat(channels_last(out[part])))
+    for part, some in patches_of(x, out, kernel, stride, padding, dilation):
+        if len(some) == 1:
+            xp.matmul(flat(some[0]), kernels, out=flat(channels_last(out[part])))
+        else:
+            rows, taps = channels_last(out[part]).swapaxes(0, 1), xp.split(kernels, 2)
+            rows[::2], rows[1::2] = slide(some, 0, len(rows), taps, taps[0] + taps[1])
         if keep:
-            kept.append((part, seen))
+            kept.append((part, some))
     if bias is not None:
         out += whole(bias, out)
     return out, kept
@@ -193,8 +248,21 @@ def conv2d_weight(x, y, kernel, stride, padding, dilation, kept=None):
     `kept` are the patches of x as `patches` yields them, where `conv2d` has kept them.
     """
     out = array_module(x).zeros((math.prod(kernel) * x.shape[1], y.shape[1]), x.dtype)
-    for part, seen in kept or patches(x, kernel, stride, padding, dilation, y.shape[2:]):
-        pixels = flat(channels_last(y[part]))
-        # Of the two ways to write this product, the tall one is faster.
-        out += flat(seen).T @ pixels if len(out) > y.shape[1] else (pixels.T @ flat(seen)).T
+    for part, some in kept or patches_of(x, y, kernel, stride, padding, dilation):
+        g = channels_last(y[part])
+        if len(some) == 1:      # of the two ways to write this product, the tall one is faster
+            seen, g = flat(some[0]), flat(g)
+            out += seen.T @ g if len(out) > y.shape[1] else (g.T @ seen).T
+            continue
+        # `slide` multiplies even rows by a, odd ones by b, and sums of two by a + b; what follows
+        # are the rows of g that each of these products is added to or subtracted from.
+        (even, odd), taps, g = some, out.reshape(2, -1, y.shape[1]), g.swapaxes(0, 1)
+        second, shared = g[::2].copy(), g[1::2].copy()
+        first = array_module(x).zeros((len(even), *shared.shape[1:]), x.dtype)
+        first[:len(second)] = second
+        first[1:] -= shared
+        second[:len(shared)] -= shared
+        taps[0] += flat(even).T @ flat(first)
+        taps[1] += flat(odd).T @ flat(second)
+        taps += flat(odd[:len(shared)] + even[1:]).T @ flat(shared)
     return from_columns(out, x.shape[1], kernel)
