@@ -9,13 +9,14 @@ What we tried and left out, on two cores, because it gained little or made other
 
 - patches of the gradient shared by both rules of a transposed convolution: 3 % of a DCGAN step in
   the slow minutes (below), 1 to 2 % slower in the good ones;
-- Winograd's convolution, with fewer multiplications and more copies: forward and for the weights 25
-  to 30 % slower, for the input 1 to 15 % faster, with much code;
+- rows and columns that share products, nine for four pixels instead of sixteen: forward 5 % faster
+  than with rows alone, for the input the same, for the weights 1 to 10 % slower. Winograd's own way
+  (Lavin and Gray 2016), for 4 x 4 pixels at once: slower than no sharing, and much code;
 - the gradient of a convolution's input without any of the pixels at the edge that nobody needs:
   we leave out rows, and that gains 3 % of a DCGAN step; to leave out columns too takes smaller
   products, which run at a lower rate;
-- patches gathered along the width alone, for a product with strips of them for each row of the
-  output: half of the copying, but more and smaller products; 0 to 4 % of a DCGAN step;
+- half patches where no products are shared: half of the copying, but more and smaller products; 0
+  to 4 % of a DCGAN step;
 - ReLU, leaky ReLU and batch norm in pieces that fit into the cache: from 30 % faster to 25 % slower
   by the operation, the machine and the size; about 1 % of a step;
 - Python threads for copies and elementwise work: BLAS's second thread waits by spinning, and takes
@@ -29,11 +30,11 @@ patches, and it does elementwise work on both cores. The first depends on the ma
 patches are written by one core and multiplied by both, and writing over what another core has read
 took 0.9 ms a convolution in some minutes and 3.5 in others, on one virtual machine, while the
 products took 4.4 and 4.8. Patches in two places by turns instead of one make that up to 1.8 ms less
-and cost 0.2 in the good minutes; patches kept for the gradient of the weight make a DCGAN step 7 to
-11 % faster in the slow minutes, and 0 to 3 % slower in the good ones. A step takes 87 or 117 ms,
-PyTorch's 73 or 83. Small networks feel it too: what one thread of BLAS has written, the other must
-fetch. A step of a dense GAN (128 units) takes 1.75 or 2.6 ms, and with OPENBLAS_NUM_THREADS=1 2.0
-in any minute.
+and cost 0.2 in the good minutes; patches kept for the gradient of the weight make a DCGAN step 4 to
+6 % faster in the slow minutes; larger pieces, of 8 MiB, 3 % faster there, and 2 % slower in the
+good ones. A step takes 76 or 112 ms, PyTorch's 73 or 83. Small networks feel it too: what one
+thread of BLAS has written, the other must fetch. A step of a dense GAN (128 units) takes 1.75 or
+2.6 ms, and with OPENBLAS_NUM_THREADS=1 2.0 in any minute.
 """
 
 import os

@@ -108,6 +108,8 @@ def slide(rows, first, count, taps, both=None):
         out[0] = r0 a + r1 b
         out[1] =        r1 a + r2 b = (r1 + r2) (a + b) - r1 b - r2 a
         out[2] =               r2 a + r3 b
+
+    Rounding errors become 1.2 to 1.4 times as large.
     """
     def at(start, n):
         return rows[start % 2][start // 2:start // 2 + n]
