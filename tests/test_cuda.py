@@ -293,11 +293,11 @@ def test_metrics_and_completions_from_the_device(device):
 
 def test_tensors_move_and_say_where_they_are(device):
     x = tg.tensor([1.0, 2.0], requires_grad=True)
-    y = x.to("cuda")
+    y = x.cuda()
     assert y.device == "cuda" and "device=cuda" in repr(y.detach())
     (y * y).sum().backward()
     assert x.grad.device == "cpu" and (x.grad.numpy() == [2, 4]).all()
-    assert (y.detach().numpy() == [1, 2]).all() and y.detach().to("cpu").device == "cpu"
+    assert (y.detach().numpy() == [1, 2]).all() and y.detach().cpu().device == "cpu"
     assert tg.tensor(y.detach()).device == "cuda" and tg.zeros(2, device="cuda").device == "cuda"
     assert tg.tensor(raw(y)).device == "cuda"
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()).to("cuda")

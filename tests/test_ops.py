@@ -938,9 +938,16 @@ def test_sums_of_bytes_have_a_sign():
     assert (x.sum(0) - 400).tolist() == [-100, -100]
 
 
+def test_conversions_by_their_names():
+    x = tg.tensor([0.0, 1.5, -2.5])
+    assert x.double().dtype == np.float64 and x.double().float().dtype == np.float32
+    assert x.long().dtype == np.int64 and x.long().tolist() == [0, 1, -2]
+    assert x.bool().dtype == np.bool_ and x.bool().tolist() == [False, True, True]
+
+
 @pytest.mark.parametrize("convert", [lambda x: x.to("cpu"), lambda x: x.to("float32"),
                                      lambda x: x.float(), lambda x: x.to(np.float32),
-                                     lambda x: x.to(None)])
+                                     lambda x: x.to(None), lambda x: x.cpu()])
 def test_a_conversion_that_changes_nothing_gives_the_tensor_itself(convert):
     x = tg.ones(3).requires_grad_()
     assert convert(x) is x

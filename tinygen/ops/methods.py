@@ -28,10 +28,6 @@ def numpy(self):
     return backend.to_device(self.data, "cpu")
 
 
-def array(self, dtype=None, copy=None):
-    return np.array(numpy(self), dtype=dtype, copy=copy)
-
-
 def requires_grad_(self, requires_grad=True):
     """Want a gradient, or no longer, in all that is recorded from now on. Returns self."""
     if self.node is not None and not requires_grad:
@@ -124,7 +120,8 @@ for name, operation in operations.items():
 
 Tensor.__neg__, Tensor.__abs__ = elementwise.neg, elementwise.abs
 Tensor.__getitem__, Tensor.__setitem__ = indexing.getitem, setitem
-Tensor.__len__, Tensor.__repr__, Tensor.__array__ = (lambda self: len(self.data)), text, array
+Tensor.__len__, Tensor.__repr__ = (lambda self: len(self.data)), text
+Tensor.__array__ = lambda self, dtype=None, copy=None: np.array(numpy(self), dtype, copy=copy)
 Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
 Tensor.__bool__ = lambda self: bool(self.data)
 Tensor.__format__ = lambda self, spec: format(self.item() if spec else str(self), spec)
@@ -143,5 +140,6 @@ Tensor.detach, Tensor.numpy, Tensor.to, Tensor.requires_grad_ = detach, numpy, t
 Tensor.item, Tensor.tolist = (lambda self: self.data.item()), (lambda self: self.data.tolist())
 Tensor.numel, Tensor.dim = (lambda self: self.data.size), (lambda self: self.data.ndim)
 Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
-Tensor.float = lambda self: to(self, backend.float32)
-Tensor.double = lambda self: to(self, backend.float64)
+for name, target in {"float": backend.float32, "double": backend.float64, "long": backend.int64,
+                     "bool": backend.bool_, "cpu": "cpu", "cuda": "cuda"}.items():
+    setattr(Tensor, name, lambda self, target=target: to(self, target))
