@@ -133,6 +133,8 @@ def test_a_few_images_at_a_time(monkeypatch, cache, pieces):
                     for shape in ((7, 3, 6, 5), (4, 3, 3, 2), (7, 4, 3, 6))]
     taken = [part.stop - part.start for part, _ in conv.patches(x, (3, 2), *options, (3, 6))]
     assert taken == pieces                          # an image has 18 patches of 18 numbers
+    halves = list(conv.patches(x, (3, 2), *options, (3, 6), by_rows=True))
+    assert [part.stop - part.start for part, _ in halves] == pieces
     found = conv.conv2d(x, weight, None, *options)
     assert_close(found, naive.conv2d(x, weight, *options))
     found, more = conv.conv_transpose2d(y, weight, None, *options, (6, 5)), (1, 0)
@@ -156,6 +158,29 @@ def test_rows_of_wide_images_share_products(monkeypatch, channels, products):
     done.clear()
     conv.conv_transpose2d(y, weight, None, (2, 2), (1, 1), (1, 1), (14, 14))
     assert sum(done) == products * 2 * 8 * (2 * o) * (4 * c)       # 8 cells a row, of 2 x 2 pixels
+    gathered, gather = [], conv.patches
+    monkeypatch.setattr(conv, "patches", lambda *args: gathered.append(args) or gather(*args))
+    conv.conv2d_weight(x, y, (4, 4), (2, 2), (1, 1), (1, 1))
+    assert gathered[0][1] == ((2, 4) if products == 11 else (4, 4))
+
+
+@pytest.mark.parametrize("kernel, stride, dilation, halves", [
+    ((2, 3), (1, 2), (1, 2), 2), ((6, 1), (3, 1), (1, 1), 2), ((4, 4), (2, 2), (2, 1), 1),
+    ((3, 3), (1, 1), (1, 1), 1), ((3, 3), (2, 2), (1, 1), 1)])
+def test_where_patches_are_halves(kernel, stride, dilation, halves):
+    x, weight = np.ones((1, 32, 14, 14)), np.ones((32, 32, *kernel))
+    y = conv.conv2d(x, weight, None, stride, (1, 1), dilation)
+    (_, seen), = conv.patches_of(x, y, kernel, stride, (1, 1), dilation)
+    assert len(seen) == halves
+
+
+@pytest.mark.usefixtures("wide")
+def test_float32_stays_float32():
+    x, weight, y = [np.ones(s, "float32") for s in ((2, 3, 8, 8), (5, 3, 4, 4), (2, 5, 4, 4))]
+    options = (2, 2), (1, 1), (1, 1)
+    assert conv.conv2d(x, weight, None, *options).dtype == np.float32
+    assert conv.conv2d_weight(x, y, (4, 4), *options).dtype == np.float32
+    assert conv.conv_transpose2d(y, weight, None, *options, (8, 8)).dtype == np.float32
 
 
 @pytest.mark.usefixtures("wide")
@@ -169,9 +194,12 @@ def test_patches_are_kept_for_the_gradient_of_the_weight(monkeypatch, most, gath
     x = tg.randn(2, 3, 8, 8, dtype="float64")
     weight = tg.randn(5, 3, 4, 4, dtype="float64", requires_grad=True)
     y = F.conv2d(x, weight, stride=2)
-    y.backward(g := tg.randn_like(y))
+    g = tg.randn_like(y)
+    first, = tg.grad(y, weight, g, retain_graph=True)
     assert len(seen) == gathered
-    assert_close(weight.grad.data, naive.conv2d_weight(x.data, g.data, (4, 4), (2, 2)))
+    again, = tg.grad(y, weight, g)                   # kept patches are left as they are
+    for found in (first, again):
+        assert_close(found.data, naive.conv2d_weight(x.data, g.data, (4, 4), (2, 2)))
 
 
 def test_patches_are_kept_only_for_a_weight_that_learns(monkeypatch):

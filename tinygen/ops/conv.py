@@ -22,17 +22,18 @@ images, so a few images are taken at a time: their patches are used while they a
 processor's cache. If there are few, they stay, since the gradient of the weight needs them again.
 
 A kernel of 4 rows in steps of 2 sees each row of pixels twice: with its upper half, and a row of
-the result earlier, with its lower one. So patches may have half the height. Each is then multiplied
-by both halves of the weights, and `slide` lets neighbouring rows of the result share a product:
+the result earlier, with its lower one. So patches of half the height are enough. With a and b for
+the upper and the lower half of the weights, each row of the result is a sum of two products:
 
     rows of pixels:        [ 0 1 ][ 2 3 ][ 4 5 ][ 6 7 ]     half patches r0, r1, r2, r3
     rows of the result:    r0 a + r1 b,   r1 a + r2 b,   r2 a + r3 b
+
+`slide` needs three products for two such rows, not four, which pays if there are many channels.
 
 `stride`, `padding` and `dilation` are (vertical, horizontal) pairs. `functional.py` has the
 versions for everyday use, `tests/naive.py` the seven nested loops that these are held against.
 """
 
-import functools
 import math
 
 from ..backend import array_module, windows
@@ -41,8 +42,8 @@ from .normalise import total, whole
 from .shapes import channels_first, channels_last
 
 CACHE = 2 ** 20       # how many numbers of patches are gathered at once: 4 MiB of float32
-KEPT = 2 ** 22        # how many a convolution keeps for the gradient of its weight: 16 MiB
-WIDE = 32             # so many channels it takes for two rows to share a product, see `slide`
+KEPT = 2 ** 22        # the most that one keeps for the gradient of its weight: 16 MiB
+WIDE = 32             # from so many channels of x and of y on, rows share products in `slide`
 
 
 def columns(weight):
@@ -83,14 +84,14 @@ def patches(x, kernel, stride, padding, dilation, positions, by_rows=False):
     for part in parts:
         some = runs[:part.stop - part.start]
         padded[:len(some), ph:ph + h, pw:pw + w] = channels_last(x[part])
-        some = [some[:, i::2].swapaxes(0, 1) for i in (0, 1)] if by_rows else [some]
-        yield part, [s.copy().view(x.dtype).reshape(*s.shape[:3], kh * kw * c) for s in some]
+        seen = [some[:, i::2].swapaxes(0, 1) for i in (0, 1)] if by_rows else [some]
+        yield part, [s.copy().view(x.dtype).reshape(*s.shape[:3], kh * kw * c) for s in seen]
 
 
 def patches_of(x, y, kernel, stride, padding, dilation):
     """The patches of x that y = conv2d(x, w) takes: whole ones, or halves, by rows, for `slide`.
 
-    The lower half of a kernel two steps tall sees what its upper half sees a row of y later.
+    The lower half of a kernel two steps tall sees what the upper half sees for the next row of y.
     """
     (oh, ow), wide = y.shape[2:], min(x.shape[1], y.shape[1]) >= WIDE
     if kernel[0] == 2 * stride[0] and dilation[0] == 1 and wide:
@@ -98,36 +99,37 @@ def patches_of(x, y, kernel, stride, padding, dilation):
     return patches(x, kernel, stride, padding, dilation, (oh, ow))
 
 
-def slide(rows, first, count, taps, both=None):
+def slide(rows, first, count, taps, share):
     """out[t] = sum over k of rows[first + t + k] @ taps[k], for t = 0, 1, ..., count - 1.
 
-    `rows` and the result are two arrays each, of the rows 0, 2, 4, ... and 1, 3, 5, ... If `both`
-    is given, the sum of two taps, neighbours share a product: three products for two rows instead
-    of four, as in the multiplication of Karatsuba and Ofman (1962):
+    `taps` are parts of the weights. `rows` and the result are two arrays each, of the rows 0, 2,
+    4, ... and 1, 3, 5, ...: a product takes every second row. With `share`, for two taps a and b,
+    an odd row of the result takes one product, and two that its neighbours need anyway (after the
+    multiplication of Karatsuba and Ofman, 1962). From r0 = rows[first] on:
 
         out[0] = r0 a + r1 b
         out[1] =        r1 a + r2 b = (r1 + r2) (a + b) - r1 b - r2 a
         out[2] =               r2 a + r3 b
 
-    Rounding errors become 1.2 to 1.4 times as large.
+    Rounding errors become 1.2 to 1.4 times as large, more if a row is far larger than the next, and
+    infinity can become nan.
     """
     def at(start, n):
         return rows[start % 2][start // 2:start // 2 + n]
 
-    dot = functools.partial(array_module(taps[0]).tensordot, axes=1)
-    evens, odds = (count + 1) // 2, count // 2
-    if both is None:
-        out = [dot(at(first, evens), taps[0]), dot(at(first + 1, odds), taps[0])]
+    dot, evens, odds = array_module(taps[0]).tensordot, (count + 1) // 2, count // 2
+    if not share:
+        out = [dot(at(first, evens), taps[0], 1), dot(at(first + 1, odds), taps[0], 1)]
         for k, tap in enumerate(taps[1:], 1):
             for i, sums in enumerate(out):
-                sums += dot(at(first + i + k, len(sums)), tap)
+                sums += dot(at(first + i + k, len(sums)), tap, 1)
         return out
-    even = dot(at(first + 1, evens), taps[1])
-    odd = dot(at(first + 1, odds) + at(first + 2, odds), both)
+    even = dot(at(first + 1, evens), taps[1], 1)                                # r1 b, r3 b, ...
+    odd = dot(at(first + 1, odds) + at(first + 2, odds), taps[0] + taps[1], 1)
     odd -= even[:odds]
-    other = dot(at(first, odds + 1), taps[0])
-    odd -= other[1:]
-    even += other[:evens]
+    upper = dot(at(first, odds + 1), taps[0], 1)                                # r0 a, r2 a, ...
+    odd -= upper[1:]
+    even += upper[:evens]
     return even, odd
 
 
@@ -169,8 +171,9 @@ def interleave(y, weight, stride, padding, size):
         stride 2, padding 1:    cell 0     cell 1     cell 2
                                [ -  x0 ]  [ x1 x2 ]  [ x3  - ]      - is padding, cut off
 
-    So each of the s rows of a cell has products of its own. The patches are one row of y tall, and
-    ordered by rows: a product leaves out those whose row is cut off.
+    So each of the s rows of a cell has products of its own, which `slide` adds up; they may share
+    some if s < kh <= 2 s. The patches are one row of y tall, and ordered by rows: a product leaves
+    out those whose row is cut off.
     """
     (n, o), (c, kh, kw), (sh, sw) = y.shape[:2], weight.shape[1:], stride
     (mh, bh, qh, ph), (mw, bw, qw, pw) = map(cells, (kh, kw), stride, padding, size)
@@ -178,13 +181,13 @@ def interleave(y, weight, stride, padding, size):
     full[:kh, :kw] = weight.transpose(2, 3, 1, 0)
     taps = full.reshape(mh, sh, mw, sw, c, o)[::-1, :, ::-1].transpose(1, 0, 2, 5, 3, 4)
     taps = taps.reshape(sh, mh, mw * o, sw * c)     # for each row of a cell, from patches to it
-    both = taps.sum(axis=1) if mh == 2 and min(c, o) >= WIDE else [None] * sh
+    share = mh == 2 and min(c, o) >= WIDE
     out = array_module(y).empty((n, *size, c), y.dtype)
-    for part, some in patches(y, (1, mw), (1, 1), (bh, bw), (1, 1), (qh + mh - 1, qw), True):
+    for part, seen in patches(y, (1, mw), (1, 1), (bh, bw), (1, 1), (qh + mh - 1, qw), True):
         for i in range(sh):                          # rows i, i + s, ... of the output
             rows = out[part, i::sh].swapaxes(0, 1)
             q, r = divmod(i + ph, sh)
-            for j, new in enumerate(slide(some, q, len(rows), taps[r], both[r])):
+            for j, new in enumerate(slide(seen, q, len(rows), taps[r], share)):
                 new = new.reshape(*new.shape[:2], qw * sw, c)
                 rows[j::2] = new[:, :, pw:pw + size[1]]
     return channels_first(out)
@@ -205,14 +208,14 @@ def conv2d(x, weight, bias, stride, padding, dilation, keep=False):
     positions = out_size(x.shape[2:], kernel, stride, padding, dilation)
     out = channels_first(xp.empty((x.shape[0], *positions, weight.shape[0]), x.dtype))
     keep = keep and len(x) * math.prod(positions) * len(kernels) <= KEPT
-    for part, some in patches_of(x, out, kernel, stride, padding, dilation):
-        if len(some) == 1:
-            xp.matmul(flat(some[0]), kernels, out=flat(channels_last(out[part])))
+    for part, seen in patches_of(x, out, kernel, stride, padding, dilation):
+        if len(seen) == 1:
+            xp.matmul(flat(seen[0]), kernels, out=flat(channels_last(out[part])))
         else:
-            rows, taps = channels_last(out[part]).swapaxes(0, 1), xp.split(kernels, 2)
-            rows[::2], rows[1::2] = slide(some, 0, len(rows), taps, taps[0] + taps[1])
+            rows = channels_last(out[part]).swapaxes(0, 1)
+            rows[::2], rows[1::2] = slide(seen, 0, len(rows), xp.split(kernels, 2), True)
         if keep:
-            kept.append((part, some))
+            kept.append((part, seen))
     if bias is not None:
         out += whole(bias, out)
     return out, kept
@@ -247,24 +250,21 @@ def conv_transpose2d(y, weight, bias, stride, padding, dilation, size):
 def conv2d_weight(x, y, kernel, stride, padding, dilation, kept=None):
     """The weight-gradient of `conv2d`: x (N, C, H, W), y (N, O, oh, ow) to the weight's shape.
 
-    `kept` are the patches of x as `patches` yields them, where `conv2d` has kept them.
+    `kept` are the patches of x as `patches_of` yields them, where `conv2d` has kept them.
     """
     out = array_module(x).zeros((math.prod(kernel) * x.shape[1], y.shape[1]), x.dtype)
-    for part, some in kept or patches_of(x, y, kernel, stride, padding, dilation):
+    for part, seen in kept or patches_of(x, y, kernel, stride, padding, dilation):
         g = channels_last(y[part])
-        if len(some) == 1:      # of the two ways to write this product, the tall one is faster
-            seen, g = flat(some[0]), flat(g)
-            out += seen.T @ g if len(out) > y.shape[1] else (g.T @ seen).T
+        if len(seen) == 1:      # of the two ways to write this product, the tall one is faster
+            rows, g = flat(seen[0]), flat(g)
+            out += rows.T @ g if len(out) > y.shape[1] else (g.T @ rows).T
             continue
-        # `slide` multiplies even rows by a, odd ones by b, and sums of two by a + b; what follows
-        # are the rows of g that each of these products is added to or subtracted from.
-        (even, odd), taps, g = some, out.reshape(2, -1, y.shape[1]), g.swapaxes(0, 1)
-        second, shared = g[::2].copy(), g[1::2].copy()
-        first = array_module(x).zeros((len(even), *shared.shape[1:]), x.dtype)
-        first[:len(second)] = second
-        first[1:] -= shared
-        second[:len(shared)] -= shared
-        taps[0] += flat(even).T @ flat(first)
-        taps[1] += flat(odd).T @ flat(second)
-        taps += flat(odd[:len(shared)] + even[1:]).T @ flat(shared)
+        # In `slide`, the product of a half patch and its half of the weights is added to one row
+        # and subtracted from a neighbour. So these sums take one row of g minus the other.
+        (even, odd), taps = seen, out.reshape(2, -1, y.shape[1])
+        rows = array_module(x).zeros((g.shape[1] + 2, len(g), *g.shape[2:]), x.dtype)
+        rows[1:-1] = g.swapaxes(0, 1)           # g between two rows of zeros
+        taps[0] += flat(even).T @ flat(rows[1::2] - rows[:-1:2])
+        taps[1] += flat(odd).T @ flat(rows[1:-1:2] - rows[2::2])
+        taps += flat(odd[:len(even) - 1] + even[1:]).T @ flat(rows[2:-1:2])
     return from_columns(out, x.shape[1], kernel)
