@@ -129,8 +129,8 @@ for way, seconds in zip(ways, times[:4] + [512 * times[4]]):
 # | patches copied a row at a time | 3.6 | small weights together, large in pieces | 1.7, 1.2 |
 # | Adam: no mean gradients of 1e-40 | 3.6 | no gradient that nobody asked for | 1.4 |
 # | an outer product is no matrix product | 3.5 | freed memory stays with the process | 1.3 |
-# | patches of channels-last images | 3 | transposed convolution as a convolution | 1.1 to 1.4 |
-# | few patches stay for the weight gradient | 1 to 1.3 | two rows share a product | 1.1 |
+# | patches of channels-last images | 3 | transposed convolution as a convolution | 1.3 to 1.4 |
+# | few patches stay for the weight gradient | 1 to 1.1 | two rows share a product | 1.1 |
 #
 # The last is Karatsuba's, $r_1 a + r_2 b = (r_1 + r_2)(a + b) - r_1 b - r_2 a$: `slide`, `conv.py`.
 #

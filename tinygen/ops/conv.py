@@ -202,7 +202,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, keep=False):
     """y[n, o, i, j] = sum over c, u, v of w[o, c, u, v] x[n, c, s i + d u - p, s j + d v - p].
 
     Plus bias[o]. x (N, C, H, W), weight (O, C, kh, kw), bias (O,) or None, y (N, O, oh, ow). With
-    `keep` the patches stay for the gradient of the weight, unless they are more than `KEPT`.
+    `keep` the patches stay for the gradient of the weight, unless whole ones are more than `KEPT`.
     """
     xp, kernel, kernels, kept = array_module(x), weight.shape[2:], columns(weight), []
     positions = out_size(x.shape[2:], kernel, stride, padding, dilation)
