@@ -24,7 +24,7 @@ from tinygen.gradcheck import (
     GradcheckError, gradcheck, gradgradcheck, gradient_function, largest_error,
 )
 from tinygen.ops.shapes import device_of, mask, match_order, sum_to
-from tinygen.tensor import OPS, op, raw
+from tinygen.tensor import OPS, Node, op, raw
 
 ALL_NAMES = pytest.mark.parametrize("name", list(checks.CASES))
 drawing = settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
@@ -113,7 +113,7 @@ def test_the_cases_of_a_primitive_use_it(primitive):
             node = todo.pop()
             if node is not None and node not in seen:
                 seen.add(node)
-                todo += [argument.node for argument in node.args if isinstance(argument, tg.Tensor)]
+                todo += [parent for _, parent in node.parents if isinstance(parent, Node)]
         return {node.op for node in seen}
 
     found = set()

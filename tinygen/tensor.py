@@ -85,12 +85,12 @@ def raw(x):
 class Node:
     """One recorded operation.
 
-    In `args` a Tensor stands where a gradient is wanted and a raw array where none is. That is
-    decided now, so a network frozen for this step stays frozen in this graph. `parents` lists, for
-    each wanted argument i, (i, the node that made it, or the leaf itself). `out` is the raw output
-    (not the Tensor, which would be a reference cycle), `kept` what the body kept for its rules,
-    `cells` the versions of the memory that the rules may read (of each argument and of the output).
-    Changes in place are on the same clock as `serial`, so a later one was made after this node.
+    `args` and `out` are raw arrays (the Tensor of `out` would be a reference cycle). `parents`
+    lists, for each argument i that wants a gradient, (i, the node that made it, or the leaf). That
+    is decided now, so a network frozen for this step stays frozen in this graph. `kept` is what the
+    body kept for its rules, `cells` the versions of the memory that the rules may read (of each
+    argument and of the output). Changes in place are on the same clock as `serial`, so a later one
+    was made after this node.
     """
 
     __slots__ = ("serial", "op", "args", "options", "parents", "out", "kept", "cells")
@@ -103,9 +103,6 @@ class Node:
     def __reduce_ex__(self, protocol):
         raise RuntimeError("a tensor that a graph has computed cannot be copied or pickled; "
                            "detach() it first")
-
-    def release(self):
-        self.args = self.options = self.out = self.kept = self.cells = None
 
 
 def op(*rules, rest=None, share=None, real=False):
@@ -155,11 +152,10 @@ def op(*rules, rest=None, share=None, real=False):
             out, kept = out if share else (out, None)
             if out.dtype is not dtype and dtype is not None and out.dtype is backend.float64:
                 out = out.astype(dtype)         # of integers and a Python float
-            version = cells[0] if _is_view(out, arrays[0]) else [0]
+            view = out is arrays[0] or (out.base is not None and _in_memory_of(arrays[0], out))
+            version = cells[0] if view else [0]
             if not (parents and _state.recording and out.dtype.kind == "f"):
                 return Tensor(out, False, None, version)
-            for i, _ in parents:
-                arrays[i] = args[i]
             cells.append(version)
             node = Node(primitive, arrays, options, parents, out, kept, cells)
             return Tensor(out, True, node, version)
@@ -171,10 +167,9 @@ def op(*rules, rest=None, share=None, real=False):
     return decorate
 
 
-def _is_view(out, x):
-    """Whether the array `out` is `x` or lies in its memory, as a reshaped or cut one does."""
-    return out is x or (out.base is not None and type(out) is type(x)
-                        and backend.array_module(out).may_share_memory(out, x))
+def _in_memory_of(x, out):
+    """Whether the array `out` lies in the memory of `x`, as a reshaped or cut one does."""
+    return type(out) is type(x) and backend.array_module(out).may_share_memory(out, x)
 
 
 def _same_dtype(primitive, args, options):
@@ -212,14 +207,14 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
     gradients, ours = {}, set()      # `ours`: sums that were made here, so they may grow in place
 
     def add(key, g):
-        if key in ours:
+        if key not in gradients:
+            gradients[key] = g
+        elif key in ours:
             gradients[key] += g
-        elif key in gradients:
+        else:
             gradients[key] = gradients[key] + g
             if not create_graph:
                 ours.add(key)
-        else:
-            gradients[key] = g
 
     for output, g in zip(outputs, grad_outputs):
         add(output.node or output, _first_gradient(output, g, create_graph))
@@ -240,16 +235,12 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
             if node.args is None:
                 raise RuntimeError(f"{node.op.__name__}: an earlier backward has released this "
                                    "graph; pass retain_graph=True there to walk it twice")
-            if [cell for cell in node.cells if cell[0] > node.serial]:
-                raise RuntimeError(_changed(node))
+            for cell in node.cells:
+                if cell[0] > node.serial:
+                    raise RuntimeError(_changed(node))
             args, out, options = node.args, node.out, node.options
             if create_graph:
-                out = Tensor(out, True, node, node.cells[-1])
-                first = args[:node.op.count]           # what has a rule, and so may be an array
-                args = [Tensor(a, version=cell) if backend.is_array(a) else a
-                        for a, cell in zip(first, node.cells)] + args[len(first):]
-            else:
-                args = [a.data if isinstance(a, Tensor) else a for a in args]
+                args, out = _tensors(node)
             if node.op.share:
                 options = dict(options, shared=node.op.share(
                     g, out, *args, **options, kept=None if create_graph else node.kept))
@@ -266,7 +257,7 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
                     part = part.copy("K")    # a leaf's gradient shares its memory with nothing
                 add(parent, part)
             if not (create_graph if retain_graph is None else retain_graph):
-                node.release()
+                node.args = node.options = node.out = node.kept = node.cells = None
             args = out = options = g = part = None     # what the next node does not need
     return gradients
 
@@ -285,15 +276,28 @@ def _changed(node):
             "so the gradient may be wrong; compute the result again before backward")
 
 
+def _tensors(node):
+    """The arguments and the output of `node` as the Tensors that they were."""
+    first = node.args[:node.op.count]                  # what has a rule, and so may be an array
+    args = [Tensor(a, version=cell) if backend.is_array(a) else a
+            for a, cell in zip(first, node.cells)] + node.args[len(first):]
+    for i, parent in node.parents:
+        leaf = isinstance(parent, Tensor)
+        args[i] = parent if leaf else Tensor(node.args[i], True, parent, node.cells[i])
+    return args, Tensor(node.out, True, node, node.cells[-1])
+
+
 def _first_gradient(output, g, create_graph):
     """What the walk starts from: `g`, or 1 where the output is a single number."""
     if not output.requires_grad:
         raise RuntimeError("backward: this tensor depends on nothing that requires a gradient")
-    if g is None and output.data.size != 1:
-        raise RuntimeError(f"backward: the output has shape {output.shape}, and a gradient of 1 is "
-                           "implied only for a single number; reduce it with sum() or mean(), or "
-                           "pass the gradient")
-    g = backend.array_module(output.data).ones_like(output.data) if g is None else g
+    if g is None:
+        if output.data.size != 1:
+            raise RuntimeError(f"backward: the output has shape {output.shape}, but only a single "
+                               "number starts from a gradient of 1; reduce it with sum() or mean() "
+                               "or pass the gradient")
+        g = backend.array_module(output.data).ones_like(output.data)
+        return Tensor(g) if create_graph else g
     g = Tensor(g) if backend.is_array(g) else g
     if not hasattr(g, "dtype") or (g.shape, g.dtype) != (output.shape, output.dtype):
         given = f"{getattr(g, 'dtype', type(g).__name__)} {getattr(g, 'shape', '')}".strip()

@@ -16,7 +16,7 @@ class Parameter(Tensor):
 
     def __setattr__(self, name, value):
         """`p.data = p.data - 0.1 * p.grad` computes a tensor; its array becomes the data."""
-        super().__setattr__(name, raw(value) if name == "data" else value)
+        Tensor.__setattr__(self, name, raw(value) if name == "data" else value)
 
 
 class Buffer(Tensor):
