@@ -1,6 +1,8 @@
 """Optimisers, schedules and clipping, against the papers' formulas for single numbers."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -156,6 +158,41 @@ def test_small_parameters_of_two_dtypes_and_step_counts_move_as_they_would_alone
 
     for one, other in zip(run(True), run(False)):
         assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+def loaded(ps, optimizer):
+    optimizer.load_state_dict(optimizer.state_dict())
+    return ps, optimizer
+
+
+def one_pauses(ps, optimizer):
+    set_gradients(ps, 7)
+    ps[1].grad = None
+    optimizer.step()
+    return ps, optimizer
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=case_ids)
+@pytest.mark.parametrize("change", [
+    lambda *both: copy.deepcopy(both), lambda *both: pickle.loads(pickle.dumps(both)), loaded,
+    one_pauses], ids=["copied", "pickled", "loaded", "one pauses"])
+def test_small_parameters_go_on_as_each_would_alone(kind, options, change, monkeypatch):
+    def run():
+        ps = [parameter([1.0, 2.0]), parameter([9.0]),
+              parameter(np.asfortranarray([[3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]))]
+        optimizer = kind(ps, lr=0.1, **options)
+        for step in range(6):
+            set_gradients(ps, step)
+            optimizer.step()
+            if step in (2, 3):
+                ps, optimizer = change(ps, optimizer)
+        return [p.data for p in ps] + [state[name] for state in optimizer.state
+                                       for name in optimizer.names]
+
+    together = run()
+    monkeypatch.setattr(optimizers, "SMALL", 0)
+    for one, other in zip(together, run(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

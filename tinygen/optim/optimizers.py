@@ -57,6 +57,19 @@ def pieces(arrays):
         yield [a[i:i + rows] for a in arrays]
 
 
+def in_a_row(arrays):
+    """The numbers of all arrays, one after another, as one array of one dimension."""
+    return array_module(arrays[0]).concatenate([a.reshape(-1) for a in arrays])
+
+
+def parts(row, arrays):
+    """What `in_a_row` has put together, as views in the shapes of the arrays."""
+    start = 0
+    for a in arrays:
+        yield row[start:start + a.size].reshape(a.shape)
+        start += a.size
+
+
 class Optimizer:
     """What all optimisers share.
 
@@ -76,6 +89,7 @@ class Optimizer:
                              "reach; pass leaves, such as parameters or detached tensors")
         self.lr, self.weight_decay, self.schedules = lr, weight_decay, []
         self.state = [{} for _ in self.params]     # of each parameter: number of steps, arrays
+        self.rows = {}                             # of small ones: {name: all arrays as one}
 
     def check(self, **numbers):
         for name, number in numbers.items():
@@ -90,17 +104,16 @@ class Optimizer:
 
     def step(self):
         """Move every parameter that has a gradient, in place."""
-        for p in self.params:
-            if not isinstance(p.grad, (Tensor, type(None))):
+        moving = [(p, state) for p, state in zip(self.params, self.state) if p.grad is not None]
+        for p, _ in moving:
+            if not isinstance(p.grad, Tensor):
                 raise TypeError(f"{type(self).__name__}: a gradient is a {type(p.grad).__name__}; "
                                 "make it a tensor, as by tinygen.tensor()")
-            if p.grad is not None and p.grad.shape != p.shape:
+            if p.grad.data.shape != p.data.shape:
                 raise ValueError(f"{type(self).__name__}: a parameter of shape {p.shape} has a "
                                  f"gradient of shape {p.grad.shape}; they must be equal")
         together = {}
-        for p, state in zip(self.params, self.state):
-            if p.grad is None:
-                continue
+        for p, state in moving:
             p.changed()
             arrays = p.data, p.grad.data, *self.next_state(p, state)
             if p.data.size > SMALL:
@@ -109,9 +122,9 @@ class Optimizer:
                     self.move(state["step"], *piece)
             else:
                 alike = state["step"], p.data.dtype, type(p.data)
-                together.setdefault(alike, []).append(arrays)
+                together.setdefault(alike, []).append((p, state))
         for (step, _, _), small in together.items():
-            self.move_together(step, small)
+            self.move_together(step, *zip(*small))
 
     def next_state(self, p, state):
         """The arrays that are kept for the parameter p, from now on for one more step."""
@@ -120,7 +133,7 @@ class Optimizer:
             state.update({"step": 0}, **{name: zeros(p.data) for name in self.names})
         state["step"] += 1
         kept = [state[name] for name in self.names]
-        if any([a.dtype != p.data.dtype or type(a) is not type(p.data) for a in kept]):
+        if any([a.dtype is not p.data.dtype or type(a) is not type(p.data) for a in kept]):
             kept = [beside(p, a) for a in kept]          # the model has been converted since
             state.update(zip(self.names, kept))
         if state["step"] % 100 == 0:
@@ -128,18 +141,19 @@ class Optimizer:
                 forget_subnormal(a)
         return kept
 
-    def move_together(self, step, small):
-        """Move small parameters as one: `small` lists the arrays of each, (x, g, *kept)."""
-        columns = list(zip(*small))
-        flat = [array_module(column[0]).concatenate([a.reshape(-1) for a in column])
-                for column in columns]
-        self.move(step, *flat)
-        del columns[1], flat[1]                          # the gradients stay what they are
-        for column, moved in zip(columns, flat):
-            start = 0
-            for a in column:
-                a[...] = moved[start:start + a.size].reshape(a.shape)
-                start += a.size
+    def move_together(self, step, small, states):
+        """Move small parameters as one. From now on, what is kept for them lies in rows, too."""
+        arrays = [p.data for p in small]
+        x, g = in_a_row(arrays), in_a_row([p.grad.data for p in small])
+        for name in self.names:
+            row = self.rows.get(name)
+            if row is None or row.size != x.size or any([s[name].base is not row for s in states]):
+                self.rows[name] = row = in_a_row([state[name] for state in states])
+                for state, part in zip(states, parts(row, arrays)):
+                    state[name] = part
+        self.move(step, x, g, *[self.rows[name] for name in self.names])
+        for a, moved in zip(arrays, parts(x, arrays)):
+            a[...] = moved
 
     def move(self, step, x, g, *kept):
         """Update the parameter x in place, given its gradient and what is kept for it."""
