@@ -235,9 +235,9 @@ def linear():
 
 
 def outer_product():
-    """a product with inner size 1, (256, 1) by (1, 128): as a matrix product, or multiplied"""
+    """a product with inner size 1, (256, 1) by (1, 128): by @, or by dot"""
     a, b = numbers(256, 1), numbers(1, 128)
-    return lambda: a @ b, lambda: a * b
+    return lambda: a @ b, lambda: tg.matmul(a, b)
 
 
 def adam():

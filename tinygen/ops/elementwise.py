@@ -114,10 +114,10 @@ def gate(x, condition, low=0.0):
     By the bits of the numbers, or as a product, which take an eighth of the time of np.where if the
     condition is random.
     """
-    if not low:          # true is 1, and as an integer -1 has all bits set, 0 none
-        keep = -array_module(x).asarray(condition).view("i1")
-        return (keep.astype(f"i{x.itemsize}") & x.view(f"i{x.itemsize}")).view(x.dtype)
-    factor = mask(condition, x)
+    if not low:          # as an integer, any number times 1 is itself, and times 0 it is 0
+        bits = f"i{x.itemsize}"
+        return (array_module(x).asarray(condition, bits) * x.view(bits)).view(x.dtype)
+    factor = array_module(x).asarray(condition, x.dtype)
     factor *= 1 - low
     factor += low
     factor *= x

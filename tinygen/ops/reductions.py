@@ -19,13 +19,25 @@ def spread(g, x, dim):
 
 @op(lambda g, out, x, dim=None, keepdim=False: expand(spread(g, x, dim), x.shape))
 def sum(x, dim=None, keepdim=False):
-    for d in dims_of(x, dim):
+    dims = dims_of(x, dim)
+    for d in dims:
         if x.shape[d] > 4096:      # by halves: one sum after the other loses digits of float32
             return add(*[sum(half, dim, keepdim) for half in array_module(x).array_split(x, 2, d)])
     x = x.astype(int64) if x.dtype.kind == "u" else x      # whose sums NumPy leaves without a sign
     if x.ndim == 2 and dim == 0 and x.dtype.kind == "f" and not keepdim:
-        return array_module(x).ones(len(x), x.dtype) @ x     # three times faster
-    return x.sum(axis=dims_of(x, dim), keepdims=keepdim)
+        return array_module(x).ones(len(x), x.dtype).dot(x)     # three times faster
+    return x.sum(axis=dims, keepdims=keepdim)
+
+
+@op(lambda g, out, x, dim=None, keepdim=False: expand(spread(g / count(x, dim), x, dim), x.shape))
+def mean(x, dim=None, keepdim=False):
+    """The average; of nothing it is nan."""
+    return sum(x, dim, keepdim) / count(x, dim)
+
+
+def count(x, dim):
+    """How many numbers a reduction of `x` over `dim` takes together; of none, not even a number."""
+    return math.prod([x.shape[i] for i in dims_of(x, dim)]) or math.nan
 
 
 def tied(x, out, dim):
@@ -101,16 +113,6 @@ def norm(x, p=2, dim=None, keepdim=False):
     total = sum(pow(abs(x), p), dim, keepdim)
     zero = mask(total == 0, total)
     return pow(total + zero, 1 / p) * (1 - zero)
-
-
-def count(x, dim):
-    """How many numbers a reduction of `x` over `dim` takes together."""
-    return math.prod([x.shape[i] for i in dims_of(x, dim)])
-
-
-def mean(x, dim=None, keepdim=False):
-    """The average; of nothing it is nan."""
-    return sum(x, dim, keepdim) / (count(x, dim) or math.nan)
 
 
 def var(x, dim=None, correction=1, keepdim=False):

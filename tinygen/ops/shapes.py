@@ -19,7 +19,8 @@ def expand(x, shape):
     if lead < 0 or -1 in shape[:lead]:
         raise ValueError(f"expand: {shape} is shorter than {x.shape} or has -1 for a new dimension")
     shape = tuple([x.shape[i - lead] if n == -1 else n for i, n in enumerate(shape)])
-    return array_module(x).broadcast_to(x, shape)
+    xp = array_module(x)       # a number fills memory in less time than it takes to make a view
+    return xp.broadcast_to(x, shape) if x.ndim else xp.full(shape, x, x.dtype)
 
 
 @op(lambda g, out, x, shape: expand(g, x.shape))
@@ -190,11 +191,11 @@ def flatten(x, start_dim=0, end_dim=-1):
 
 def dims_of(x, dim):
     """`dim` (None, a number, or several) as a tuple of non-negative dimensions of `x`."""
-    dims = dim if isinstance(dim, (tuple, list)) else (dim,)
-    if dim is None or not dims:
+    dims = () if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
+    if not dims:
         return tuple(range(x.ndim))
     for d in dims:
-        if isinstance(d, bool) or not -builtins.max(x.ndim, 1) <= d < builtins.max(x.ndim, 1):
+        if isinstance(d, bool) or not -(x.ndim or 1) <= d < (x.ndim or 1):
             raise IndexError(f"dimension {d} is out of range for a tensor of {x.ndim} dimensions")
     return tuple([d % x.ndim for d in dims]) if x.ndim else ()
 
