@@ -814,7 +814,7 @@ def test_linear_agrees_with_numpy(shape, bias):
 
 def test_linear_error_names_the_shapes():
     with pytest.raises(
-        ValueError, match=r"linear: x of shape \(2, 3\) and weight \(5, 4\) do not fit"
+        ValueError, match=r"linear: x of shape \(..., 3\) and weight \(5, 4\) do not fit"
     ):
         F.linear(tg.ones(2, 3), tg.ones(5, 4))
 

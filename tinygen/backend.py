@@ -36,12 +36,12 @@ def is_array(x):
 
 def as_array(x):
     """`x` if it is an array; one of 0 dimensions if it is a number that NumPy has computed."""
-    if isinstance(x, np.ndarray):
-        return x
+    if isinstance(x, (np.ndarray, np.generic)):
+        return np.asarray(x)
     if not is_array(x):
         raise TypeError(f"Tensor: expected an array, got {type(x).__name__}; "
                         "tensor() takes numbers and lists too")
-    return np.asarray(x) if isinstance(x, np.generic) else x
+    return x
 
 
 def sizes(args):

@@ -252,8 +252,8 @@ def _walk(outputs, grad_outputs, inputs, retain_graph, create_graph):
                     raise RuntimeError(
                         f"{node.op.__name__}: the rule of argument {i} gave a gradient of shape "
                         f"{part.shape} for an argument of shape {args[i].shape}")
-                if isinstance(parent, Tensor) and not create_graph and (
-                        part is g or part.base is not None):
+                if not create_graph and (part is g or part.base is not None) and (
+                        isinstance(parent, Tensor)):
                     part = part.copy("K")    # a leaf's gradient shares its memory with nothing
                 add(parent, part)
             if not (create_graph if retain_graph is None else retain_graph):

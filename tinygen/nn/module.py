@@ -157,8 +157,9 @@ class Module:
 
     def requires_grad_(self, requires_grad=True):
         """Freeze (False) or unfreeze all parameters, in what is recorded from now on."""
-        for p in self.parameters():
-            p.requires_grad_(requires_grad)
+        for value in vars(self).values():
+            if isinstance(value, (Parameter, Module)):
+                value.requires_grad_(requires_grad)
         return self
 
     def to(self, target):
@@ -233,6 +234,6 @@ class Sequential(ModuleList):
         super().__init__(modules)
 
     def forward(self, x):
-        for module in self:
+        for _, module in self.parts():
             x = module(x)
         return x

@@ -36,6 +36,12 @@ def matmul(x, y):
     lambda g, out, x, weight, bias: _matmul(permute(g, (1, 0)), x),
     lambda g, out, x, weight, bias: sum(g, 0))
 def _linear(x, weight, bias):
+    if x.shape[-1:] != weight.shape[1:]:
+        raise ValueError(f"linear: x of shape (..., {x.shape[-1]}) and weight {weight.shape} do "
+                         "not fit; expected x (..., in) and weight (out, in)")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias has shape {bias.shape}, but weight {weight.shape} "
+                         f"needs {weight.shape[:1]}")
     out = x.dot(weight.T)
     if bias is not None:
         out += bias
@@ -44,13 +50,7 @@ def _linear(x, weight, bias):
 
 def linear(x, weight, bias=None):
     """x W^T + b: x (..., in), weight (out, in), bias (out,) or None, to (..., out)."""
-    shape, size = x.shape, weight.shape
-    if shape[-1:] != size[1:]:
-        raise ValueError(f"linear: x of shape {shape} and weight {size} do not fit; "
-                         "expected x (..., in) and weight (out, in)")
-    if bias is not None and bias.shape != size[:1]:
-        raise ValueError(f"linear: bias has shape {bias.shape}, but weight {size} needs {size[:1]}")
-    if len(shape) == 2:
+    if x.ndim == 2:
         return _linear(x, weight, bias)
-    rows = reshape(x, (math.prod(shape[:-1]), shape[-1]))
-    return reshape(_linear(rows, weight, bias), shape[:-1] + size[:1])
+    rows = reshape(x, (math.prod(x.shape[:-1]), *x.shape[-1:]))
+    return reshape(_linear(rows, weight, bias), x.shape[:-1] + weight.shape[:1])

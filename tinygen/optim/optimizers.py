@@ -132,14 +132,13 @@ class Optimizer:
             zeros = array_module(p.data).zeros_like
             state.update({"step": 0}, **{name: zeros(p.data) for name in self.names})
         state["step"] += 1
-        kept = [state[name] for name in self.names]
-        if any([a.dtype is not p.data.dtype or type(a) is not type(p.data) for a in kept]):
-            kept = [beside(p, a) for a in kept]          # the model has been converted since
-            state.update(zip(self.names, kept))
-        if state["step"] % 100 == 0:
-            for a in kept:
+        for name in self.names:
+            a = state[name]
+            if a.dtype is not p.data.dtype or type(a) is not type(p.data):
+                state[name] = a = beside(p, a)           # the model has been converted since
+            if state["step"] % 100 == 0:
                 forget_subnormal(a)
-        return kept
+        return [state[name] for name in self.names]
 
     def move_together(self, step, small, states):
         """Move small parameters as one. From now on, what is kept for them lies in rows, too."""
