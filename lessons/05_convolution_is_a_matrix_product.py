@@ -126,9 +126,9 @@ for way, seconds in zip(ways, times[:4] + [512 * times[4]]):
 # | --- | --- | --- | --- |
 # | softplus without `logaddexp` | 12 | batch norm as one primitive | 2.7 |
 # | leaky ReLU's gradient: a mask of floats | 8 | sums over a batch, images first | 2.5 |
-# | patches copied a row at a time | 3.6 | small weights together, large in pieces | 1.7, 1.2 |
-# | Adam: no mean gradients of 1e-40 | 3.6 | no gradient that nobody asked for | 1.4 |
-# | an outer product is no matrix product | 3.5 | freed memory stays with the process | 1.3 |
+# | patches copied by rows | 3.6 | small weights together, large in pieces | 2.4, 0.7 to 1.2 |
+# | Adam: no mean gradients of 1e-40 | 1.1 to 3.6 | no gradient that nobody asked for | 1.4 |
+# | an outer product by `dot`, not by `@` | 5 | freed memory stays with the process | 1.3 to 1.8 |
 # | patches of channels-last images | 3 | transposed convolution as a convolution | 1.3 to 1.4 |
 # | few patches stay for the weight gradient | 1 to 1.1 | two rows share a product | 1.1 |
 #

@@ -591,6 +591,15 @@ def test_squeeze_takes_only_dimensions_of_size_1():
     )
 
 
+@pytest.mark.parametrize("x", [tg.tensor(1.0), tg.ones(2, 1)], ids=["number", "column"])
+def test_expand_gives_a_view_that_can_only_be_read(x):
+    y = x.expand(2, 3)
+    x[...] = 5
+    assert y.tolist() == [[5, 5, 5], [5, 5, 5]]
+    with pytest.raises(ValueError, match="read-only"):
+        y[0] = 7
+
+
 def test_expand_keeps_a_size_given_as_minus_1():
     x = leaf(1.0, 2.0).reshape(2, 1)
     assert x.expand(-1, 3).shape == (2, 3) and x.expand(4, -1, 3).shape == (4, 2, 3)
@@ -814,9 +823,11 @@ def test_linear_agrees_with_numpy(shape, bias):
 
 def test_linear_error_names_the_shapes():
     with pytest.raises(
-        ValueError, match=r"linear: x of shape \(..., 3\) and weight \(5, 4\) do not fit"
+        ValueError, match=r"linear: x of shape \(2, 3\) and weight \(5, 4\) do not fit"
     ):
         F.linear(tg.ones(2, 3), tg.ones(5, 4))
+    with pytest.raises(ValueError, match=r"linear: .*shape \(1,\) and weight \(5, 1\) do not fit"):
+        F.linear(tg.tensor(2.0), tg.ones(5, 1))
 
 
 # Memory order

@@ -187,12 +187,18 @@ def test_small_parameters_go_on_as_each_would_alone(kind, options, change, monke
             optimizer.step()
             if step in (2, 3):
                 ps, optimizer = change(ps, optimizer)
-        return [p.data for p in ps] + [state[name] for state in optimizer.state
-                                       for name in optimizer.names]
+        return [a.copy() for a in [p.data for p in ps] + kept(optimizer)], optimizer
 
-    together = run()
+    def kept(optimizer):
+        return [state[name] for state in optimizer.state for name in optimizer.names]
+
+    together, optimizer = run()
+    before = kept(optimizer)
+    if change is not one_pauses:
+        optimizer.step()
+        assert all(a is b for a, b in zip(before, kept(optimizer))), "made anew in every step"
     monkeypatch.setattr(optimizers, "SMALL", 0)
-    for one, other in zip(together, run(), strict=True):
+    for one, other in zip(together, run()[0], strict=True):
         np.testing.assert_array_equal(one, other)
 
 

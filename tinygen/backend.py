@@ -36,7 +36,9 @@ def is_array(x):
 
 def as_array(x):
     """`x` if it is an array; one of 0 dimensions if it is a number that NumPy has computed."""
-    if isinstance(x, (np.ndarray, np.generic)):
+    if isinstance(x, np.ndarray):
+        return x
+    if isinstance(x, np.generic):
         return np.asarray(x)
     if not is_array(x):
         raise TypeError(f"Tensor: expected an array, got {type(x).__name__}; "
@@ -85,6 +87,18 @@ def set_default_device(device):
     global default_device
     to_device(np.zeros(1), device)     # raises where there is none
     default_device = device
+
+
+def broadcast_to(x, shape):
+    """`x` repeated to `shape`, as a view that can only be read.
+
+    That of a number is made here: NumPy's function takes longer than all else in a small loss.
+    """
+    if array_module(x) is not np or x.ndim:
+        return array_module(x).broadcast_to(x, shape)
+    view = np.ndarray(shape, x.dtype, np.asarray(x), strides=(0,) * len(shape))
+    view.flags.writeable = False
+    return view
 
 
 def windows(x, shape, strides, length):

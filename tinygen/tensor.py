@@ -85,8 +85,8 @@ def raw(x):
 class Node:
     """One recorded operation.
 
-    `args` and `out` are raw arrays (the Tensor of `out` would be a reference cycle). `parents`
-    lists, for each argument i that wants a gradient, (i, the node that made it, or the leaf). That
+    `args` and `out` hold no Tensors, but their arrays (the Tensor of `out` would be a reference
+    cycle). `parents` lists, for each argument i that wants a gradient, (i, its node or leaf). That
     is decided now, so a network frozen for this step stays frozen in this graph. `kept` is what the
     body kept for its rules, `cells` the versions of the memory that the rules may read (of each
     argument and of the output). Changes in place are on the same clock as `serial`, so a later one
@@ -277,7 +277,7 @@ def _changed(node):
 
 
 def _tensors(node):
-    """The arguments and the output of `node` as the Tensors that they were."""
+    """The arguments and the output of `node` as Tensors, on the nodes and leaves they came from."""
     first = node.args[:node.op.count]                  # what has a rule, and so may be an array
     args = [Tensor(a, version=cell) if backend.is_array(a) else a
             for a, cell in zip(first, node.cells)] + node.args[len(first):]
@@ -294,8 +294,8 @@ def _first_gradient(output, g, create_graph):
     if g is None:
         if output.data.size != 1:
             raise RuntimeError(f"backward: the output has shape {output.shape}, but only a single "
-                               "number starts from a gradient of 1; reduce it with sum() or mean() "
-                               "or pass the gradient")
+                               "number has a gradient of 1 to start from; reduce it with sum() or "
+                               "mean(), or pass the gradient")
         g = backend.array_module(output.data).ones_like(output.data)
         return Tensor(g) if create_graph else g
     g = Tensor(g) if backend.is_array(g) else g

@@ -111,10 +111,10 @@ def softplus(x):
 def gate(x, condition, low=0.0):
     """x where `condition` (truth values) holds, else low * x: 0 for low = 0, also of infinite x.
 
-    By the bits of the numbers, or as a product, which take an eighth of the time of np.where if the
-    condition is random.
+    As a product, of the numbers or of their bits, which takes an eighth of the time of np.where if
+    the condition is random.
     """
-    if not low:          # as an integer, any number times 1 is itself, and times 0 it is 0
+    if not low:          # bits, read as an integer, stay as they are times 1, and are 0 times 0
         bits = f"i{x.itemsize}"
         return (array_module(x).asarray(condition, bits) * x.view(bits)).view(x.dtype)
     factor = array_module(x).asarray(condition, x.dtype)

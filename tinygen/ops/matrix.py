@@ -10,7 +10,7 @@ from .shapes import permute, reshape, sum_to, transpose
 @op(lambda g, out, x, y: sum_to(_matmul(g, transpose(y, -1, -2)), x.shape),
     lambda g, out, x, y: sum_to(_matmul(transpose(x, -1, -2), g), y.shape))
 def _matmul(x, y):
-    # The same, but an outer product (inner size 1) takes dot a seventh of the time.
+    # In two dimensions dot gives what @ gives, an outer product (inner size 1) five times as fast.
     return x.dot(y) if x.ndim == y.ndim == 2 else x @ y
 
 
@@ -36,9 +36,9 @@ def matmul(x, y):
     lambda g, out, x, weight, bias: _matmul(permute(g, (1, 0)), x),
     lambda g, out, x, weight, bias: sum(g, 0))
 def _linear(x, weight, bias):
-    if x.shape[-1:] != weight.shape[1:]:
-        raise ValueError(f"linear: x of shape (..., {x.shape[-1]}) and weight {weight.shape} do "
-                         "not fit; expected x (..., in) and weight (out, in)")
+    if (x.ndim, x.shape[1:]) != (2, weight.shape[1:]):
+        raise ValueError(f"linear: x of shape {x.shape} and weight {weight.shape} do not fit; "
+                         "expected x (..., in) and weight (out, in)")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias has shape {bias.shape}, but weight {weight.shape} "
                          f"needs {weight.shape[:1]}")

@@ -36,7 +36,7 @@ def mean(x, dim=None, keepdim=False):
 
 
 def count(x, dim):
-    """How many numbers a reduction of `x` over `dim` takes together; of none, not even a number."""
+    """How many numbers a reduction of `x` over `dim` takes together; where it takes none, nan."""
     return math.prod([x.shape[i] for i in dims_of(x, dim)]) or math.nan
 
 

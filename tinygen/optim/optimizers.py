@@ -89,7 +89,11 @@ class Optimizer:
                              "reach; pass leaves, such as parameters or detached tensors")
         self.lr, self.weight_decay, self.schedules = lr, weight_decay, []
         self.state = [{} for _ in self.params]     # of each parameter: number of steps, arrays
-        self.rows = {}                             # of small ones: {name: all arrays as one}
+        self.rows = {}                             # of small ones: {name: (all in one, its views)}
+
+    def __getstate__(self):
+        """For pickle and copy, which would make of a row and of its views arrays of their own."""
+        return dict(vars(self), rows={})
 
     def check(self, **numbers):
         for name, number in numbers.items():
@@ -134,7 +138,7 @@ class Optimizer:
         state["step"] += 1
         for name in self.names:
             a = state[name]
-            if a.dtype is not p.data.dtype or type(a) is not type(p.data):
+            if a.dtype != p.data.dtype or type(a) is not type(p.data):
                 state[name] = a = beside(p, a)           # the model has been converted since
             if state["step"] % 100 == 0:
                 forget_subnormal(a)
@@ -145,12 +149,13 @@ class Optimizer:
         arrays = [p.data for p in small]
         x, g = in_a_row(arrays), in_a_row([p.grad.data for p in small])
         for name in self.names:
-            row = self.rows.get(name)
-            if row is None or row.size != x.size or any([s[name].base is not row for s in states]):
-                self.rows[name] = row = in_a_row([state[name] for state in states])
-                for state, part in zip(states, parts(row, arrays)):
-                    state[name] = part
-        self.move(step, x, g, *[self.rows[name] for name in self.names])
+            _, views = self.rows.get(name, (None, []))
+            if len(views) != len(states) or any([s[name] is not a for s, a in zip(states, views)]):
+                row = in_a_row([state[name] for state in states])
+                self.rows[name] = row, list(parts(row, arrays))
+                for state, view in zip(states, self.rows[name][1]):
+                    state[name] = view
+        self.move(step, x, g, *[self.rows[name][0] for name in self.names])
         for a, moved in zip(arrays, parts(x, arrays)):
             a[...] = moved
 
@@ -172,7 +177,7 @@ class Optimizer:
     def state_dict(self):
         """{"lr": ..., "settings": {...}, "state": {parameter number: {"step": ..., name: array}}}.
 
-        They share the optimiser's memory; copy what you want to keep.
+        They share the optimiser's memory until its next step; copy what you want to keep.
         """
         states = {str(i): dict(state) for i, state in enumerate(self.state) if state}
         settings = {name: getattr(self, name) for name in self.settings}
