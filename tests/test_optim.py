@@ -233,6 +233,7 @@ def test_the_memory_order_of_a_gradient_does_not_matter(kind, options, layout):
 def test_a_large_parameter_moves_in_pieces_as_it_would_whole(
     kind, options, shape, memory, monkeypatch
 ):
+    monkeypatch.setattr(optimizers, "SMALL", 4096)
     numbers = np.random.default_rng(0).standard_normal([shape[i] for i in memory])
     seen = []
 

@@ -37,7 +37,8 @@ def mean(x, dim=None, keepdim=False):
 
 def count(x, dim):
     """How many numbers a reduction of `x` over `dim` takes together; where it takes none, nan."""
-    return math.prod([x.shape[i] for i in dims_of(x, dim)]) or math.nan
+    sizes = x.shape if dim is None else [x.shape[i] for i in dims_of(x, dim)]
+    return math.prod(sizes) or math.nan
 
 
 def tied(x, out, dim):

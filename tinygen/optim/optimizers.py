@@ -1,8 +1,8 @@
 """Optimisers: how parameters move, given their gradients.
 
-Small parameters, of up to 4,096 numbers, are updated together, because for them calling NumPy takes
-longer than computing. Large ones are updated in pieces, whose arrays stay in the processor's cache
-from one operation to the next. Parameters without a gradient are skipped.
+Small parameters, of up to 16,384 numbers, are updated together, because calling NumPy for each can
+take longer than computing. Large ones are updated in pieces, whose arrays stay in the processor's
+cache from one operation to the next. Parameters without a gradient are skipped.
 There are no parameter groups: `optimizer.lr` is the learning rate of all.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ..backend import array_module, to_device
 from ..tensor import Tensor
 
-SMALL = 4096          # up to how many numbers a parameter is updated together with others
+SMALL = 2 ** 14       # up to how many numbers a parameter is updated together with others
 PIECE = 2 ** 15       # how many numbers of a large one are updated at once
 
 
