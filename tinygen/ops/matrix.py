@@ -10,8 +10,10 @@ from .shapes import permute, reshape, sum_to, transpose
 @op(lambda g, out, x, y: sum_to(_matmul(g, transpose(y, -1, -2)), x.shape),
     lambda g, out, x, y: sum_to(_matmul(transpose(x, -1, -2), g), y.shape))
 def _matmul(x, y):
-    # In two dimensions dot gives what @ gives, an outer product (inner size 1) five times as fast.
-    return x.dot(y) if x.ndim == y.ndim == 2 else x @ y
+    # dot gives what @ gives, but outer products (inner size 1) faster; of many, x * y is fastest.
+    if x.ndim == y.ndim == 2:
+        return x.dot(y)
+    return x * y if x.shape[-1] == y.shape[-2] == 1 else x @ y
 
 
 def matmul(x, y):
