@@ -16,7 +16,7 @@ class Parameter(Tensor):
 
     def __setattr__(self, name, value):
         """`p.data = p.data - 0.1 * p.grad` computes a tensor; its array becomes the data."""
-        Tensor.__setattr__(self, name, raw(value) if name == "data" else value)
+        super().__setattr__(name, raw(value) if name == "data" else value)
 
 
 class Buffer(Tensor):
@@ -157,9 +157,8 @@ class Module:
 
     def requires_grad_(self, requires_grad=True):
         """Freeze (False) or unfreeze all parameters, in what is recorded from now on."""
-        for value in vars(self).values():
-            if isinstance(value, (Parameter, Module)):
-                value.requires_grad_(requires_grad)
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
         return self
 
     def to(self, target):
@@ -234,6 +233,6 @@ class Sequential(ModuleList):
         super().__init__(modules)
 
     def forward(self, x):
-        for _, module in self.parts():
+        for module in self:
             x = module(x)
         return x
